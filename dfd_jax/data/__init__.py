@@ -1,0 +1,1 @@
+"""Photographs in, batches out: sources (faces, synthetic), decoding (images), batching (pipeline)."""

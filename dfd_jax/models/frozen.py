@@ -1,0 +1,133 @@
+"""A trained network with everything needed to call it: variables, module, and its card.
+
+`FrozenNetwork` is a pytree: it goes through `jax.jit` as an argument, its variables are leaves and the
+rest is static. Two levels of use:
+
+* `net(images, …)` takes images in [-1, 1] of any size; resize, normalisation and the meaning of the
+  classes are handled inside.
+* `net.apply(net.variables, …)` takes exactly what the original PyTorch network takes (NHWC instead of
+  NCHW) and returns its raw outputs.
+"""
+
+import dataclasses
+import json
+from typing import Any
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+from flax import struct
+from jaxtyping import Array, Float
+
+from dfd_jax.models import layers
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Card:
+    """What a weights file says about itself. Written as JSON; two cards are equal if their JSON is."""
+
+    model: str  # key of dfd_jax.models.MODELS
+    hyper: dict[str, Any]  # keyword arguments of the Flax module
+    input_size: int  # side of the square image the network was trained on
+    input_mean: tuple[float, ...] = (0.5, 0.5, 0.5)  # per channel, for images in [0, 1]
+    input_std: tuple[float, ...] = (0.5, 0.5, 0.5)
+    condition: tuple[str, ...] = ()  # generators: what each entry of the condition means
+    real_index: int | None = None  # detectors: which output is REAL; None: not a detector yet
+    budget: dict[str, Any] | None = None  # perturbers: how the delta is bounded, see budget.py
+    source: dict[str, Any] = dataclasses.field(default_factory=dict)  # file, sha256, converter
+    info: dict[str, Any] = dataclasses.field(default_factory=dict)  # data, command, metrics, limits
+    sha256: str = ""  # of the weights file, filled in when it is read; never in the file itself
+
+    def to_json(self) -> str:
+        """Canonical JSON (sorted keys), without the file's own sha256."""
+        fields = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
+        del fields["sha256"]
+        return json.dumps(fields, sort_keys=True, indent=1)
+
+    @classmethod
+    def from_json(cls, text: str, sha256: str = "") -> "Card":
+        """The card in `text`. ValueError if a field is unknown or a required one is missing."""
+        fields = json.loads(text)
+        known = {f.name for f in dataclasses.fields(cls)} - {"sha256"}
+        missing = {"model", "hyper", "input_size"} - set(fields)
+        unknown = set(fields) - known
+        if missing or unknown:
+            raise ValueError(
+                f"card: missing fields {sorted(missing)}, unknown fields {sorted(unknown)}"
+            )
+        for name in ("input_mean", "input_std", "condition"):
+            if name in fields:
+                fields[name] = tuple(fields[name])
+        return cls(**fields, sha256=sha256)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Card) and self.to_json() == other.to_json()
+
+    def __hash__(self) -> int:
+        return hash(self.to_json())
+
+
+@struct.dataclass
+class FrozenNetwork:
+    """A network whose variables are data and whose architecture and card are static."""
+
+    variables: Any
+    module: nn.Module = struct.field(pytree_node=False)
+    card: Card = struct.field(pytree_node=False)
+
+    def apply(self, variables: Any, *args: Any, **kwargs: Any) -> Any:
+        """The original network's forward: its own inputs in NHWC, its raw outputs."""
+        return self.module.apply(variables, *args, **kwargs)
+
+    def _normalised(self, images: Float[Array, "b h w 3"]) -> Float[Array, "b s s 3"]:
+        """Images in [-1, 1] at the card's size, with the card's mean and standard deviation."""
+        images = layers.resize_bilinear(images, self.card.input_size)
+        mean = jnp.asarray(self.card.input_mean, images.dtype)
+        std = jnp.asarray(self.card.input_std, images.dtype)
+        return ((images + 1) / 2 - mean) / std
+
+
+class FrozenGenerator(FrozenNetwork):
+    """A deepfake generator: images in [-1, 1] and a condition → fakes in [-1, 1]."""
+
+    def __call__(
+        self, images: Float[Array, "b h w 3"], condition: Any
+    ) -> Float[Array, "b s s 3"]:
+        """G(x, c). The fakes have the size of the card, whatever size the images have."""
+        return self.apply(self.variables, self._normalised(images), condition)
+
+    def sample_condition(self, rng: Array, attributes: Float[Array, "b a"], target: str) -> Any:
+        """Conditions for a batch whose photos have these attributes.
+
+        `target` names one condition of the card, or is "random": drawn anew for every photo.
+        """
+        raise NotImplementedError(f"{type(self).__name__} does not say how to draw a condition")
+
+
+class FrozenDetector(FrozenNetwork):
+    """A deepfake detector: images in [-1, 1] → probability that each is REAL (paper Eq. 4)."""
+
+    def real_logits(self, images: Float[Array, "b h w 3"]) -> Float[Array, " b"]:
+        """Log-odds of REAL. ValueError if the card does not say which output is REAL."""
+        real = self.card.real_index
+        if real is None:
+            raise ValueError(
+                f"{self.card.model}: the card has no real_index, so its outputs are not a verdict. "
+                "Convert a checkpoint with a two-class head, or train one with dfd_jax.train_detector."
+            )
+        logits = self.apply(self.variables, self._normalised(images)).astype(jnp.float32)
+        return logits[:, real] - logits[:, 1 - real]
+
+    def __call__(self, images: Float[Array, "b h w 3"]) -> Float[Array, " b"]:
+        """D(x): probability that each image is real, in [0, 1]."""
+        return jax.nn.sigmoid(self.real_logits(images))
+
+
+class FrozenPerturber(FrozenNetwork):
+    """A perturber: images in [-1, 1] → unbounded delta of the same shape (budget.py bounds it)."""
+
+    def __call__(self, images: Float[Array, "b h w 3"]) -> Float[Array, "b h w 3"]:
+        """P(x) before its bound. Any height and width: padded to the network's stride, cropped."""
+        return layers.padded_apply(
+            lambda padded: self.apply(self.variables, padded), images, self.module.stride
+        )
