@@ -5,7 +5,6 @@
 """
 
 import hashlib
-import json
 import os
 import pathlib
 import tempfile
@@ -19,17 +18,136 @@ from flax import traverse_util
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
-from dfd_jax.models import frozen
 from dfd_jax.models.frozen import Card, FrozenNetwork
 
 ZOO = pathlib.Path(__file__).parent.parent / "zoo"
 
 
 class Model(NamedTuple):
-    """A row of the table: the Flax module, how to call it frozen, shapes of its raw inputs."""
+    """A row of the table: the Flax module and what it becomes once its variables are known.
+
+    Every module has a method `example_inputs(size)`: the raw inputs of a batch of one (zeros).
+    """
 
     module: type[nn.Module]
     frozen: type[FrozenNetwork]
 
 
 MODELS: dict[str, Model] = {}
+
+
+def build(card: Card, rng: jax.Array, dtype: Any = jnp.float32) -> FrozenNetwork:
+    """The network a card describes, with freshly initialised variables.
+
+    ValueError if the model is unknown or its hyper-parameters do not fit.
+    """
+    module = _module(card, dtype)
+    variables = jax.jit(module.init)(rng, *_example_inputs(module, card))
+    return MODELS[card.model].frozen(variables=variables, module=module, card=card)
+
+
+def load(path: str | os.PathLike[str], dtype: Any = jnp.float32) -> FrozenNetwork:
+    """The network in a `.safetensors` file, or in the package's zoo by the name `zoo:NAME`.
+
+    Variables come back as float32 whatever the file holds; `dtype` is what the network computes in.
+    ValueError lists every missing, unexpected or misshapen array; FileNotFoundError names the zoo.
+    """
+    path = _resolve(path)
+    content = path.read_bytes()
+    try:
+        with safe_open(path, framework="np") as file:
+            metadata = file.metadata() or {}
+            arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except SafetensorError as error:
+        raise ValueError(f"{path}: not a readable .safetensors file ({error})") from error
+    if "card" not in metadata:
+        raise ValueError(
+            f"{path}: no card in the file's header, so its network is unknown. "
+            "Make the file with `python -m converters` or dfd_jax.models.save."
+        )
+    card = Card.from_json(metadata["card"], sha256=hashlib.sha256(content).hexdigest())
+    module = _module(card, dtype)
+    variables = _strict(arrays, variable_shapes(card), str(path))
+    return MODELS[card.model].frozen(variables=variables, module=module, card=card)
+
+
+def save(
+    path: str | os.PathLike[str], variables: Any, card: Card, dtype: Any = np.float32
+) -> None:
+    """Write a weights file and, beside it, its card as NAME.json. Atomic: both or neither is new.
+
+    `dtype` is the precision on disk (the zoo uses float16).
+    """
+    path = pathlib.Path(path)
+    flat = traverse_util.flatten_dict(jax.device_get(variables), sep="/")
+    arrays = {name: np.ascontiguousarray(value, dtype) for name, value in flat.items()}
+    _strict(arrays, variable_shapes(card), str(path))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=path.parent, prefix=".saving-") as folder:
+        weights, text = pathlib.Path(folder, "weights"), pathlib.Path(folder, "card")
+        save_file(arrays, weights, metadata={"card": card.to_json()})
+        text.write_text(card.to_json() + "\n", encoding="utf-8")
+        os.replace(weights, path)
+        os.replace(text, path.with_suffix(".json"))
+
+
+def variable_shapes(card: Card) -> dict[str, tuple[int, ...]]:
+    """`/`-joined names of a network's variables → shapes, without computing anything."""
+    module = _module(card, jnp.float32)
+    tree = jax.eval_shape(module.init, jax.random.key(0), *_example_inputs(module, card))
+    return {k: v.shape for k, v in traverse_util.flatten_dict(tree, sep="/").items()}
+
+
+def mismatches(
+    found: dict[str, tuple[int, ...]], expected: dict[str, tuple[int, ...]]
+) -> list[str]:
+    """One line per name that is missing, unexpected or misshapen; empty if all fits."""
+    lines = [f"missing     {n} {expected[n]}" for n in expected if n not in found]
+    lines += [f"unexpected  {n} {found[n]}" for n in found if n not in expected]
+    lines += [
+        f"misshapen   {n}: found {found[n]}, expected {expected[n]}"
+        for n in expected
+        if n in found and found[n] != expected[n]
+    ]
+    return lines
+
+
+def zoo_names() -> list[str]:
+    """Names of the networks that ship with the package."""
+    return sorted(p.stem for p in ZOO.glob("*.safetensors"))
+
+
+def _resolve(path: str | os.PathLike[str]) -> pathlib.Path:
+    text = os.fspath(path)
+    if text.startswith("zoo:"):
+        found = ZOO / f"{text[4:]}.safetensors"
+        if not found.exists():
+            raise FileNotFoundError(f"{text}: not in the zoo, which has {', '.join(zoo_names())}")
+        return found
+    if not os.path.exists(text):
+        raise FileNotFoundError(f"{text}: no such weights file (the zoo's are called zoo:NAME)")
+    return pathlib.Path(text)
+
+
+def _module(card: Card, dtype: Any) -> nn.Module:
+    if card.model not in MODELS:
+        raise ValueError(f"unknown model {card.model!r}; known: {', '.join(sorted(MODELS))}")
+    hyper = {k: tuple(v) if isinstance(v, list) else v for k, v in card.hyper.items()}
+    try:
+        return MODELS[card.model].module(**hyper, dtype=dtype)
+    except TypeError as error:
+        raise ValueError(f"{card.model}: hyper-parameters do not fit ({error})") from error
+
+
+def _example_inputs(module: nn.Module, card: Card) -> tuple[Any, ...]:
+    return module.example_inputs(card.input_size)  # pyright: ignore[reportAttributeAccessIssue]
+
+
+def _strict(arrays: dict[str, Any], expected: dict[str, tuple[int, ...]], where: str) -> Any:
+    lines = mismatches({n: a.shape for n, a in arrays.items()}, expected)
+    if lines:
+        listing = "\n  ".join(lines)
+        raise ValueError(f"{where}: {len(lines)} arrays do not fit the network:\n  {listing}")
+    return traverse_util.unflatten_dict(
+        {n: jnp.asarray(a, jnp.float32) for n, a in arrays.items()}, sep="/"
+    )
