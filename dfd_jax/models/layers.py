@@ -50,3 +50,8 @@ class InstanceNorm(nn.Module):
         variance = jnp.square(wide - mean).mean((1, 2), keepdims=True)
         normed = (wide - mean) * (jax.lax.rsqrt(variance + NORM_EPSILON) * scale) + bias
         return normed.astype(self.dtype)
+
+
+def upsample_nearest(x: Float[Array, "b h w c"]) -> Float[Array, "b H W c"]:
+    """Twice the height and width, every pixel repeated."""
+    return x.repeat(2, axis=1).repeat(2, axis=2)

@@ -1,0 +1,72 @@
+"""How large a perturbation may be: bound it while training, apply it to a file, measure what was spent.
+
+Sizes are in 8-bit levels where a person meets them: eps_255 = 6.375 is eps = 0.05 on [-1, 1]. A file holds whole
+levels, so a hard bound of 6.375 levels is 6 levels once it is written.
+"""
+
+import math
+from typing import NamedTuple
+
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, Float32, UInt8
+
+from dfd_jax import pixels
+
+BOUNDS = ("tanh", "none")
+
+
+class Budget(NamedTuple):
+    """`bound` is "tanh" (hard: |delta| <= eps everywhere) or "none" (only the objective restrains it)."""
+
+    eps_255: float = 6.375
+    bound: str = "tanh"
+
+
+def bound(raw: Float[Array, "b h w 3"], budget: Budget) -> Float[Array, "b h w 3"]:
+    """The perturbation on [-1, 1] that a perturber's raw output stands for.
+
+    The raw output is in multiples of eps. ValueError for an unknown kind of bound.
+    """
+    eps = pixels.levels_to_units(budget.eps_255)
+    if budget.bound == "tanh":
+        return eps * jnp.tanh(raw)
+    if budget.bound == "none":
+        return eps * raw
+    raise ValueError(f"budget.bound is {budget.bound!r}, expected one of {', '.join(BOUNDS)}")
+
+
+def norms(delta: Float[Array, "b h w 3"], kind: str) -> Float[Array, " b"]:
+    """Size of each image's perturbation on [-1, 1]: "rms" = ||P||2 / sqrt(h*w*3), "l2" or "linf".
+
+    The gradient is finite everywhere, P = 0 included (there it is zero).
+    """
+    if kind == "linf":
+        return jnp.abs(delta).max((1, 2, 3))
+    squares = jnp.square(delta)
+    if kind == "rms":
+        return _safe_sqrt(squares.mean((1, 2, 3)))
+    if kind == "l2":
+        return _safe_sqrt(squares.sum((1, 2, 3)))
+    raise ValueError(f"norm is {kind!r}, expected rms, l2 or linf")
+
+
+def apply_to_pixels(
+    region: UInt8[np.ndarray, "h w 3"], delta: Float32[np.ndarray, "h w 3"], budget: Budget
+) -> UInt8[np.ndarray, "h w 3"]:
+    """8-bit pixels plus a perturbation on [-1, 1], rounded; a hard bound still holds after rounding."""
+    levels = np.rint(pixels.units_to_levels(1.0) * delta)
+    if budget.bound != "none":
+        whole = math.floor(budget.eps_255 + 1e-6)
+        levels = np.clip(levels, -whole, whole)
+    return np.clip(region.astype(np.float32) + levels, 0, 255).astype(np.uint8)
+
+
+def linf_255(original: UInt8[np.ndarray, "*s"], changed: UInt8[np.ndarray, "*s"]) -> int:
+    """Largest change of any pixel, in 8-bit levels."""
+    return int(np.abs(original.astype(np.int16) - changed.astype(np.int16)).max(initial=0))
+
+
+def _safe_sqrt(x: Array) -> Array:
+    positive = x > 0
+    return jnp.where(positive, jnp.sqrt(jnp.where(positive, x, 1.0)), 0.0)

@@ -1,0 +1,61 @@
+"""Residual encoder-decoder perturber, the other family of Generative Adversarial Perturbations.
+
+Poursaeed et al. 2018; the layout is that of Johnson et al. 2016: a 7x7 stem, two halvings, residual blocks,
+two doublings, a 7x7 head. Upsampling as in unet.py, for the same reasons.
+"""
+
+from typing import Any
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from dfd_jax.models.layers import InstanceNorm, upsample_nearest
+
+
+class ResNetPerturber(nn.Module):
+    """images (b h w 3, [-1, 1]; h and w multiples of `stride`) → unbounded delta of the same shape."""
+
+    width: int = 64
+    blocks: int = 6
+    downs: int = 2
+    dtype: Any = jnp.float32
+
+    @property
+    def stride(self) -> int:
+        """Height and width must be multiples of this."""
+        return 2**self.downs
+
+    def example_inputs(self, size: int) -> tuple[Array]:
+        """Raw inputs of a batch of one."""
+        side = max(size - size % self.stride, self.stride)
+        return (jnp.zeros((1, side, side, 3)),)
+
+    @nn.compact
+    def __call__(self, images: Float[Array, "b h w 3"]) -> Float[Array, "b h w 3"]:
+        x = self._block(images, self.width, 7, 1, "stem")
+        for level in range(1, self.downs + 1):
+            x = self._block(x, self.width * 2**level, 4, 2, f"down{level}")
+        for index in range(self.blocks):
+            inner = self._block(x, x.shape[-1], 3, 1, f"block{index}_0")
+            x = x + self._conv_norm(inner, x.shape[-1], 3, 1, f"block{index}_1")
+        for level in reversed(range(self.downs)):
+            x = self._block(upsample_nearest(x), self.width * 2**level, 3, 1, f"up{level}")
+        out = nn.Conv(3, (7, 7), padding=3, dtype=self.dtype, name="head")(x)
+        return out.astype(jnp.float32)
+
+    def _conv_norm(self, x: Array, channels: int, side: int, stride: int, name: str) -> Array:
+        conv = nn.Conv(
+            channels,
+            (side, side),
+            (stride, stride),
+            padding=(side - 1) // 2,
+            use_bias=False,  # the norm that follows would remove it
+            dtype=self.dtype,
+            name=f"{name}_conv",
+        )
+        return InstanceNorm(dtype=self.dtype, name=f"{name}_norm")(conv(x))
+
+    def _block(self, x: Array, channels: int, side: int, stride: int, name: str) -> Array:
+        return jax.nn.relu(self._conv_norm(x, channels, side, stride, name))

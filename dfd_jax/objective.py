@@ -1,0 +1,86 @@
+"""Eq. 7 of the paper as named, signed terms and their weighted total. Minimised over P's parameters only."""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from dfd_jax import budget, pixels
+
+FORMS = ("prob", "logit")
+
+
+class Objective(NamedTuple):
+    """Weights and forms of Eq. 7's terms.
+
+    `fake` is C2, `real` is C3, `budget` is C1, applied to the part of each image's norm above `eps_255` levels.
+    `form` is "prob" as printed in the paper, or "logit": binary cross-entropy on the log-odds, whose gradient does
+    not vanish when a detector is sure.
+    """
+
+    distortion: float = 1.0
+    budget: float = 1.0
+    fake: float = 1.0
+    real: float = 1.0
+    form: str = "logit"
+    norm: str = "rms"
+    eps_255: float = 6.375
+    generator_weights: tuple[float, ...] = ()  # empty: all alike
+    detector_weights: tuple[float, ...] = ()
+
+
+class Seen(NamedTuple):
+    """What one forward pass produces and the objective judges. Lists: one entry per generator or detector."""
+
+    deltas: Float[Array, "b h w 3"]
+    fakes: tuple[Float[Array, "b s s 3"], ...]  # G(x+P(x), c) per generator
+    references: tuple[Float[Array, "b s s 3"], ...]  # r per generator
+    fake_logits: tuple[tuple[Float[Array, " b"], ...], ...]  # log-odds of REAL, generator x detector
+    real_logits: tuple[Float[Array, " b"], ...]  # of x+P(x), per detector
+
+
+def terms(seen: Seen, objective: Objective, *, towards: bool = False) -> dict[str, Float[Array, ""]]:
+    """The four terms, signed but not weighted. `towards`: r is a picture to approach, not G(x) to leave."""
+    eps = pixels.levels_to_units(objective.eps_255)
+    sign = 1.0 if towards else -1.0
+    distances = [
+        jnp.square(f - r).mean() for f, r in zip(seen.fakes, seen.references, strict=True)
+    ]
+    of_g, of_d, form = objective.generator_weights, objective.detector_weights, objective.form
+    passed = [_mean([judged_real(x, form) for x in row], of_d) for row in seen.fake_logits]
+    return {
+        "distortion": sign * _mean(distances, of_g),
+        "budget": jax.nn.relu(budget.norms(seen.deltas, objective.norm) - eps).mean(),
+        "fake": _mean(passed, of_g),
+        "real": _mean([judged_fake(logits, form) for logits in seen.real_logits], of_d),
+    }
+
+
+def total(named: dict[str, Float[Array, ""]], objective: Objective) -> Float[Array, ""]:
+    """Eq. 7: the weighted sum of the terms."""
+    return sum(
+        (getattr(objective, name) * value for name, value in named.items()), jnp.float32(0.0)
+    )
+
+
+def judged_real(logits: Float[Array, " b"], form: str) -> Float[Array, ""]:
+    """How real the images look: E[D] (Eq. 5), or E[-log(1 - D)] in the logit form. Lower is more fake."""
+    if form == "prob":
+        return jax.nn.sigmoid(logits).mean()
+    if form == "logit":
+        return jax.nn.softplus(logits).mean()
+    raise ValueError(f"objective.form is {form!r}, expected one of {', '.join(FORMS)}")
+
+
+def judged_fake(logits: Float[Array, " b"], form: str) -> Float[Array, ""]:
+    """How fake the images look: E[1 - D] (Eq. 6), or E[-log D] in the logit form."""
+    return judged_real(-logits, form)
+
+
+def _mean(values: list[Float[Array, ""]], weights: tuple[float, ...] = ()) -> Float[Array, ""]:
+    if not values:
+        return jnp.float32(0.0)
+    weights = weights or (1.0,) * len(values)
+    weighted = [w * v for w, v in zip(weights, values, strict=True)]
+    return sum(weighted, jnp.float32(0.0)) / sum(weights)
