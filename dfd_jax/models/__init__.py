@@ -1,7 +1,7 @@
-"""Every network of the project: one table, `build` for new ones, `load` and `save` for weights files.
+"""Every network of the project: one table, `build` for new ones, `load` and `save` for files.
 
-    net = models.load("detector.safetensors")       # or models.load("zoo:xception")
-    p_real = net(images)                            # see frozen.py for the two levels of use
+net = models.load("detector.safetensors")       # or models.load("zoo:xception")
+p_real = net(images)                            # see frozen.py for the two levels of use
 """
 
 import hashlib
@@ -18,7 +18,12 @@ from flax import traverse_util
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
-from dfd_jax.models.frozen import Card, FrozenNetwork
+from dfd_jax.models.detectors.resnet import ResNet18, ResNet50
+from dfd_jax.models.detectors.xception import Xception
+from dfd_jax.models.frozen import Card, FrozenDetector, FrozenNetwork, FrozenPerturber
+from dfd_jax.models.generators.stargan import Discriminator, Generator, StarGAN
+from dfd_jax.models.perturbers.resnet import ResNetPerturber
+from dfd_jax.models.perturbers.unet import UNet
 
 ZOO = pathlib.Path(__file__).parent.parent / "zoo"
 
@@ -33,7 +38,15 @@ class Model(NamedTuple):
     frozen: type[FrozenNetwork]
 
 
-MODELS: dict[str, Model] = {}
+MODELS: dict[str, Model] = {
+    "stargan": Model(Generator, StarGAN),
+    "stargan_discriminator": Model(Discriminator, FrozenNetwork),
+    "resnet18": Model(ResNet18, FrozenDetector),
+    "resnet50": Model(ResNet50, FrozenDetector),
+    "xception": Model(Xception, FrozenDetector),
+    "unet": Model(UNet, FrozenPerturber),
+    "resnet_perturber": Model(ResNetPerturber, FrozenPerturber),
+}
 
 
 def build(card: Card, rng: jax.Array, dtype: Any = jnp.float32) -> FrozenNetwork:
@@ -71,9 +84,7 @@ def load(path: str | os.PathLike[str], dtype: Any = jnp.float32) -> FrozenNetwor
     return MODELS[card.model].frozen(variables=variables, module=module, card=card)
 
 
-def save(
-    path: str | os.PathLike[str], variables: Any, card: Card, dtype: Any = np.float32
-) -> None:
+def save(path: str | os.PathLike[str], variables: Any, card: Card, dtype: Any = np.float32) -> None:
     """Write a weights file and, beside it, its card as NAME.json. Atomic: both or neither is new.
 
     `dtype` is the precision on disk (the zoo uses float16).
@@ -95,7 +106,8 @@ def variable_shapes(card: Card) -> dict[str, tuple[int, ...]]:
     """`/`-joined names of a network's variables → shapes, without computing anything."""
     module = _module(card, jnp.float32)
     tree = jax.eval_shape(module.init, jax.random.key(0), *_example_inputs(module, card))
-    return {k: v.shape for k, v in traverse_util.flatten_dict(tree, sep="/").items()}
+    flat: dict[str, Any] = traverse_util.flatten_dict(tree, sep="/")
+    return {name: leaf.shape for name, leaf in flat.items()}
 
 
 def mismatches(

@@ -1,12 +1,12 @@
 """A trained network with everything needed to call it: variables, module, and its card.
 
-`FrozenNetwork` is a pytree: it goes through `jax.jit` as an argument, its variables are leaves and the
-rest is static. Two levels of use:
+`FrozenNetwork` is a pytree: it goes through `jax.jit` as an argument, its variables are leaves and
+the rest is static. Two levels of use:
 
 * `net(images, …)` takes images in [-1, 1] of any size; resize, normalisation and the meaning of the
   classes are handled inside.
-* `net.apply(net.variables, …)` takes exactly what the original PyTorch network takes (NHWC instead of
-  NCHW) and returns its raw outputs.
+* `net.apply(net.variables, …)` takes exactly what the original PyTorch network takes (NHWC instead
+  of NCHW) and returns its raw outputs.
 """
 
 import dataclasses
@@ -24,7 +24,7 @@ from dfd_jax.models import layers
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Card:
-    """What a weights file says about itself. Written as JSON; two cards are equal if their JSON is."""
+    """What a weights file says about itself, written as JSON. Cards are equal if their JSON is."""
 
     model: str  # key of dfd_jax.models.MODELS
     hyper: dict[str, Any]  # keyword arguments of the Flax module
@@ -87,12 +87,11 @@ class FrozenNetwork:
         return ((images + 1) / 2 - mean) / std
 
 
+@struct.dataclass
 class FrozenGenerator(FrozenNetwork):
     """A deepfake generator: images in [-1, 1] and a condition → fakes in [-1, 1]."""
 
-    def __call__(
-        self, images: Float[Array, "b h w 3"], condition: Any
-    ) -> Float[Array, "b s s 3"]:
+    def __call__(self, images: Float[Array, "b h w 3"], condition: Any) -> Float[Array, "b s s 3"]:
         """G(x, c). The fakes have the size of the card, whatever size the images have."""
         return self.apply(self.variables, self._normalised(images), condition)
 
@@ -104,6 +103,7 @@ class FrozenGenerator(FrozenNetwork):
         raise NotImplementedError(f"{type(self).__name__} does not say how to draw a condition")
 
 
+@struct.dataclass
 class FrozenDetector(FrozenNetwork):
     """A deepfake detector: images in [-1, 1] → probability that each is REAL (paper Eq. 4)."""
 
@@ -113,7 +113,8 @@ class FrozenDetector(FrozenNetwork):
         if real is None:
             raise ValueError(
                 f"{self.card.model}: the card has no real_index, so its outputs are not a verdict. "
-                "Convert a checkpoint with a two-class head, or train one with dfd_jax.train_detector."
+                "Convert a checkpoint with a two-class head, or train one "
+                "with `python -m dfd_jax.train_detector`."
             )
         logits = self.apply(self.variables, self._normalised(images)).astype(jnp.float32)
         return logits[:, real] - logits[:, 1 - real]
@@ -123,6 +124,7 @@ class FrozenDetector(FrozenNetwork):
         return jax.nn.sigmoid(self.real_logits(images))
 
 
+@struct.dataclass
 class FrozenPerturber(FrozenNetwork):
     """A perturber: images in [-1, 1] → unbounded delta of the same shape (budget.py bounds it)."""
 

@@ -9,6 +9,9 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 NORM_EPSILON = 1e-5  # PyTorch's default for batch and instance norm; Flax's differ
+BATCH_NORM_MOMENTUM = 0.1  # in PyTorch's sense: the share of the new batch
+HE_FAN_OUT = nn.initializers.variance_scaling(2.0, "fan_out", "normal")  # torchvision's ResNet
+TORCH_DEFAULT = nn.initializers.variance_scaling(1 / 3, "fan_in", "uniform")  # torch's Conv2d
 
 
 def resize_bilinear(images: Float[Array, "b h w c"], size: int) -> Float[Array, "b s s c"]:
@@ -55,3 +58,76 @@ class InstanceNorm(nn.Module):
 def upsample_nearest(x: Float[Array, "b h w c"]) -> Float[Array, "b H W c"]:
     """Twice the height and width, every pixel repeated."""
     return x.repeat(2, axis=1).repeat(2, axis=2)
+
+
+class BatchNorm(nn.Module):
+    """PyTorch's BatchNorm2d: epsilon 1e-5, momentum 0.1, statistics in float32.
+
+    `train=False` uses the stored statistics. `train=True` uses those of the batch and moves the
+    stored ones (collection `batch_stats`) a tenth of the way, with the unbiased variance.
+    """
+
+    dtype: Any = jnp.float32
+
+    @nn.compact
+    def __call__(self, x: Float[Array, "b h w c"], train: bool) -> Float[Array, "b h w c"]:
+        shape = (x.shape[-1],)
+        scale = self.param("scale", nn.initializers.ones, shape)
+        bias = self.param("bias", nn.initializers.zeros, shape)
+        mean = self.variable("batch_stats", "mean", jnp.zeros, shape)
+        variance = self.variable("batch_stats", "var", jnp.ones, shape)
+        wide = x.astype(jnp.float32)
+        if train:
+            used_mean = wide.mean((0, 1, 2))
+            used_variance = jnp.square(wide - used_mean).mean((0, 1, 2))
+            if not self.is_initializing():
+                count = x.size // x.shape[-1]
+                unbiased = used_variance * (count / max(count - 1, 1))
+                mean.value += BATCH_NORM_MOMENTUM * (used_mean - mean.value)
+                variance.value += BATCH_NORM_MOMENTUM * (unbiased - variance.value)
+        else:
+            used_mean, used_variance = mean.value, variance.value
+        normed = (wide - used_mean) * (jax.lax.rsqrt(used_variance + NORM_EPSILON) * scale) + bias
+        return normed.astype(self.dtype)
+
+
+class DepthwiseConv(nn.Module):
+    """A 3×3 convolution of each channel with its own kernel, stride 1, zero padding 1, no bias.
+
+    Written as nine shifted multiply-adds: the same sums as a grouped convolution, which XLA runs
+    some fifty times slower on CPU.
+    """
+
+    dtype: Any = jnp.float32
+
+    @nn.compact
+    def __call__(self, x: Float[Array, "b h w c"]) -> Float[Array, "b h w c"]:
+        h, w, channels = x.shape[1:]
+        kernel = self.param("kernel", nn.initializers.lecun_normal(), (3, 3, 1, channels))
+        kernel = kernel.astype(self.dtype)
+        padded = jnp.pad(x.astype(self.dtype), ((0, 0), (1, 1), (1, 1), (0, 0)))
+        total = jnp.zeros((), self.dtype)
+        for i in range(3):
+            for j in range(3):
+                total += padded[:, i : i + h, j : j + w] * kernel[i, j, 0]
+        return total
+
+
+def max_pool_3x3(x: Float[Array, "b h w c"]) -> Float[Array, "b h2 w2 c"]:
+    """Max-pool 3×3 with stride 2, padded by one on every side with minus infinity.
+
+    Columns first, then rows, each the largest of three strided slices: on CPU many times faster
+    than XLA's reduce-window. Of equal values the first one gets the gradient, as in PyTorch.
+    """
+    h, w = x.shape[1:3]
+    padding = ((0, 0), (1, 1), (1, 1), (0, 0))
+    padded = jnp.pad(x, padding, constant_values=-jnp.inf)
+    columns = _first_maximum(*(padded[:, :, j : j + w : 2] for j in range(3)))
+    return _first_maximum(*(columns[:, i : i + h : 2] for i in range(3)))
+
+
+def _first_maximum(first: Array, *others: Array) -> Array:
+    """Elementwise maximum; ties keep the earlier array, NaN stays NaN."""
+    for other in others:
+        first = jnp.where((first >= other) | jnp.isnan(first), first, other)
+    return first

@@ -1,0 +1,184 @@
+"""StarGAN (Choi et al. 2018): one generator for several facial attributes, and its discriminator.
+
+Submodules carry the key names of the authors' PyTorch code, so `main.0` here is `main.0` there.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+from flax import struct
+from jaxtyping import Array, Float, Int
+
+from dfd_jax.models import layers
+from dfd_jax.models.frozen import FrozenGenerator
+
+HAIR_COLOURS = ("Black_Hair", "Blond_Hair", "Brown_Hair", "Gray_Hair")
+LEAKY_SLOPE = 0.01
+
+
+class Generator(nn.Module):
+    """Images in [-1, 1] and target labels → images in [-1, 1], float32. Sides: multiples of 4."""
+
+    conv_dim: int = 64
+    c_dim: int = 5
+    blocks: int = 6
+    dtype: Any = jnp.float32
+
+    @nn.compact
+    def __call__(
+        self, x: Float[Array, "b h w 3"], c: Float[Array, "b c_dim"]
+    ) -> Float[Array, "b h w 3"]:
+        planes = jnp.broadcast_to(c[:, None, None, :], (*x.shape[:3], c.shape[-1]))
+        x = jnp.concatenate([x, planes.astype(x.dtype)], axis=-1)
+        x = self._norm(1, self._conv("main.0", x, self.conv_dim, 7), relu=True)
+        for index, factor in ((3, 2), (6, 4)):
+            x = self._conv(f"main.{index}", x, self.conv_dim * factor, 4, stride=2)
+            x = self._norm(index + 1, x, relu=True)
+        self.sow("intermediates", "encoded", x)
+        for index in range(9, 9 + self.blocks):
+            x = self._residual(index, x)
+        self.sow("intermediates", "transformed", x)
+        last = 9 + self.blocks
+        for index, factor in ((last, 2), (last + 3, 1)):
+            x = self._up(f"main.{index}", x, self.conv_dim * factor)
+            x = self._norm(index + 1, x, relu=True)
+        x = self._conv(f"main.{last + 6}", x, 3, 7)
+        return jnp.tanh(x.astype(jnp.float32))
+
+    def example_inputs(self, size: int) -> tuple[Array, Array]:
+        """An image and a condition, zeros, batch of one."""
+        return jnp.zeros((1, size, size, 3)), jnp.zeros((1, self.c_dim))
+
+    def _residual(self, index: int, x: Array) -> Array:
+        channels = self.conv_dim * 4
+        y = self._conv(f"main.{index}.main.0", x, channels, 3)
+        y = self._norm(f"{index}.main.1", y, relu=True)
+        y = self._conv(f"main.{index}.main.3", y, channels, 3)
+        return x + self._norm(f"{index}.main.4", y, relu=False)
+
+    def _conv(self, name: str, x: Array, features: int, size: int, stride: int = 1) -> Array:
+        padding = (size - 1) // 2
+        return nn.Conv(
+            features,
+            (size, size),
+            (stride, stride),
+            padding=((padding, padding), (padding, padding)),
+            use_bias=False,
+            kernel_init=layers.TORCH_DEFAULT,
+            dtype=self.dtype,
+            name=name,
+        )(x)
+
+    def _up(self, name: str, x: Array, features: int) -> Array:
+        # With transpose_kernel=False the shape is the same and the values are wrong.
+        return nn.ConvTranspose(
+            features,
+            (4, 4),
+            (2, 2),
+            padding="SAME",
+            transpose_kernel=True,
+            use_bias=False,
+            kernel_init=layers.TORCH_DEFAULT,
+            dtype=self.dtype,
+            name=name,
+        )(x)
+
+    def _norm(self, index: int | str, x: Array, relu: bool) -> Array:
+        x = layers.InstanceNorm(dtype=self.dtype, name=f"main.{index}")(x)
+        return nn.relu(x) if relu else x
+
+
+class Discriminator(nn.Module):
+    """Images in [-1, 1] of one size → (src: real/fake score of every patch, cls: label logits)."""
+
+    image_size: int = 128
+    conv_dim: int = 64
+    c_dim: int = 5
+    layers: int = 6
+    dtype: Any = jnp.float32
+
+    @nn.compact
+    def __call__(
+        self, x: Float[Array, "b s s 3"]
+    ) -> tuple[Float[Array, "b p p 1"], Float[Array, "b c_dim"]]:
+        for layer in range(self.layers):
+            x = self._conv(f"main.{2 * layer}", x, self.conv_dim * 2**layer, 4, 2, 1)
+            x = nn.leaky_relu(x, LEAKY_SLOPE)
+            self.sow("intermediates", f"main_{2 * layer + 1}", x)
+        whole = self.image_size // 2**self.layers
+        src = self._conv("conv1", x, 1, 3, 1, 1, bias=False)
+        cls = self._conv("conv2", x, self.c_dim, whole, 1, 0, bias=False)
+        return src.astype(jnp.float32), cls.reshape(x.shape[0], self.c_dim).astype(jnp.float32)
+
+    def example_inputs(self, size: int) -> tuple[Array]:
+        """An image of zeros, batch of one."""
+        return (jnp.zeros((1, size, size, 3)),)
+
+    def _conv(
+        self,
+        name: str,
+        x: Array,
+        features: int,
+        size: int,
+        stride: int,
+        pad: int,
+        bias: bool = True,
+    ) -> Array:
+        return nn.Conv(
+            features,
+            (size, size),
+            (stride, stride),
+            padding=((pad, pad), (pad, pad)),
+            use_bias=bias,
+            kernel_init=layers.TORCH_DEFAULT,
+            dtype=self.dtype,
+            name=name,
+        )(x)
+
+
+@struct.dataclass
+class StarGAN(FrozenGenerator):
+    """A trained StarGAN generator. A condition is the label vector the fake should have."""
+
+    def sample_condition(
+        self, rng: Array, attributes: Float[Array, "b a"], target: str
+    ) -> Float[Array, "b a"]:
+        """Target labels for photos with these attributes (0 or 1, in the card's condition order).
+
+        `target` is a name of the card's condition, or "random": for every photo one of them, drawn
+        uniformly. `rng` is used for "random" only. ValueError if the target is unknown.
+        """
+        names = self.card.condition
+        if attributes.shape[-1] != len(names):
+            raise ValueError(
+                f"photos have {attributes.shape[-1]} attributes, this generator knows "
+                f"{len(names)}: {', '.join(names)}; pass them in that order"
+            )
+        if target == "random":
+            chosen = jax.random.randint(rng, attributes.shape[:1], 0, len(names))
+        elif target in names:
+            chosen = jnp.full(attributes.shape[:1], names.index(target))
+        else:
+            raise ValueError(
+                f"unknown target {target!r}; this generator knows {', '.join(names)}, or 'random'"
+            )
+        return target_condition(attributes, names, chosen)
+
+
+def target_condition(
+    attributes: Float[Array, "b a"], names: Sequence[str], target_index: Int[Array, " b"]
+) -> Float[Array, "b a"]:
+    """Labels with one attribute changed per photo, by the StarGAN authors' rule.
+
+    A hair colour is switched on and the other hair colours off; any other attribute is flipped.
+    """
+    labels = jnp.asarray(attributes, jnp.float32)
+    is_target = jax.nn.one_hot(target_index, len(names))
+    is_hair = jnp.asarray([name in HAIR_COLOURS for name in names])
+    coloured = jnp.where(is_hair, is_target, labels)
+    flipped = jnp.abs(labels - is_target)
+    wants_hair = is_hair[target_index][:, None]
+    return jnp.where(wants_hair, coloured, flipped)
