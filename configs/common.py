@@ -1,0 +1,65 @@
+"""Defaults shared by every training of a perturber. A config file changes what its system needs."""
+
+import ml_collections
+
+
+def get_config() -> ml_collections.ConfigDict:
+    """All fields, with their meaning. Sizes of perturbations are in 8-bit levels (6.375 = 0.05 on [-1, 1])."""
+    config = ml_collections.ConfigDict()
+    config.name = "run"  # the default workdir is runs/NAME
+    config.seed = 0
+
+    config.data = ml_collections.ConfigDict()
+    config.data.kind = "auto"  # auto | celeba | folder | tfds | synthetic
+    config.data.root = ""  # folder of photos; ignored by synthetic
+    config.data.split_protocol = "official"  # celeba: official | stargan
+    config.data.count = 512  # synthetic: faces in the training split
+    config.data.size = 64  # side of the square that networks see
+    config.data.crop = 178  # centred square taken from a photo; 0: as large as fits
+    config.data.workers = 0  # decoding processes; 0: threads
+
+    config.perturber = ml_collections.ConfigDict()
+    config.perturber.model = "unet"  # unet | resnet_perturber
+    config.perturber.hyper = ml_collections.ConfigDict()
+    config.generators = ("zoo:stargan",)
+    config.detectors = ("zoo:xception",)
+    config.condition = "random"  # one target name for all steps, or "random" at each step
+    config.dtype = "float32"  # compute type: float32 | bfloat16 (parameters stay float32)
+
+    config.budget = ml_collections.ConfigDict()
+    config.budget.eps_255 = 6.375  # hard bound on every pixel
+    config.budget.bound = "tanh"  # tanh: hard; none: only the soft hinge below
+
+    config.objective = ml_collections.ConfigDict()  # Eq. 7, see dfd_jax/objective.py
+    config.objective.distortion = 1.0
+    config.objective.budget = 30.0  # C1
+    config.objective.fake = 0.3  # C2
+    config.objective.real = 0.3  # C3
+    config.objective.form = "logit"  # prob: as printed | logit: cross-entropy
+    config.objective.norm = "rms"  # rms | l2 | linf
+    config.objective.eps_255 = 4.5  # where the hinge starts; RMS 4.5 levels = 35.1 dB
+    config.objective.generator_weights = ()
+    config.objective.detector_weights = ()
+    config.objective.target = ""  # r: empty = G(x); a picture file = approach that picture
+
+    config.channel = ml_collections.ConfigDict()
+    config.channel.regions = (64, 128, 178, 256)  # sides of the photo regions P will meet; () = none
+
+    config.train = ml_collections.ConfigDict()
+    config.train.steps = 1000
+    config.train.batch_size = 8  # over all devices
+    config.train.learning_rate = 1e-3
+    config.train.warmup = 20
+    config.train.clip = 1.0
+    config.train.log_every = 10
+    config.train.checkpoint_every = 200
+    config.train.keep = 2
+
+    config.evaluate = ml_collections.ConfigDict()
+    config.evaluate.photos = 0  # from the test split; 0 = all
+    config.evaluate.detectors = ("zoo:xception", "zoo:resnet18", "zoo:resnet50")
+    config.evaluate.conditions = ()  # () = every condition of the generator
+    config.evaluate.regions = (64, 128, 256)  # sides of photo regions to measure through files
+    config.evaluate.channels = True  # JPEG, resize, blur, noise on the way to the attacker
+    config.evaluate.batch_size = 16
+    return config

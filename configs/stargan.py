@@ -1,0 +1,64 @@
+"""A disrupter against StarGAN.
+
+    configs/stargan.py          small embedded networks on drawn faces: minutes on a laptop CPU
+    configs/stargan.py:photos   the same networks on real photographs: --config.data.root=FOLDER
+    configs/stargan.py:paper    full-size networks at the paper's scale, on accelerators; the weights files are those
+                                that `python -m converters` writes, in ./weights
+"""
+
+import ml_collections
+
+from configs import common
+
+
+def get_config(arg: str | None = None) -> ml_collections.ConfigDict:
+    """The config named by `arg`: None, "photos" or "paper"."""
+    variants = {None: _embedded, "photos": _photos, "paper": _paper}
+    if arg not in variants:
+        raise ValueError(f"configs/stargan.py has no variant {arg!r}; it has :photos and :paper")
+    config = common.get_config()
+    variants[arg](config)
+    return config
+
+
+def _embedded(config: ml_collections.ConfigDict) -> None:
+    config.name = "stargan"
+    config.data.kind = "synthetic"
+    config.perturber.hyper = {"width": 16, "depth": 4}
+    config.detectors = ("zoo:xception",)
+    config.train.steps = 150
+    config.train.learning_rate = 2e-3
+    config.train.checkpoint_every = 50
+    config.evaluate.photos = 32
+    config.evaluate.channels = False
+
+
+def _photos(config: ml_collections.ConfigDict) -> None:
+    config.name = "stargan_photos"
+    config.perturber.hyper = {"width": 24, "depth": 4}
+    config.detectors = ("zoo:xception", "zoo:resnet18", "zoo:resnet50")
+    config.train.steps = 1000
+
+
+def _paper(config: ml_collections.ConfigDict) -> None:
+    config.name = "stargan_paper"
+    config.data.kind = "celeba"
+    config.data.root = "celeba"
+    config.data.size = 256
+    config.data.workers = 16
+    config.perturber.hyper = {"width": 64, "depth": 5}
+    config.generators = ("weights/stargan.safetensors",)
+    config.detectors = ("weights/xception.safetensors",)
+    config.evaluate.detectors = tuple(
+        f"weights/{name}.safetensors" for name in ("xception", "resnet18", "resnet50")
+    )
+    config.evaluate.photos = 100  # the paper's number
+    config.evaluate.regions = (256, 512, 1024)
+    config.channel.regions = (178, 256, 512, 1024)
+    config.dtype = "bfloat16"
+    config.train.batch_size = 256
+    config.train.steps = 20_000
+    config.train.learning_rate = 2e-4
+    config.train.warmup = 500
+    config.train.log_every = 50
+    config.train.checkpoint_every = 1000

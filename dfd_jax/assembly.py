@@ -1,0 +1,190 @@
+"""From a config to the objects it names: data, networks, opponents. Shared by train and evaluate."""
+
+import json
+import pathlib
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import ml_collections
+import numpy as np
+from jax.sharding import Mesh
+
+from dfd_jax import channel, models, objective, optimizer, sharding
+from dfd_jax.budget import BOUNDS, Budget
+from dfd_jax.data import faces, images, pipeline
+from dfd_jax.forward import Opponents
+from dfd_jax.models.frozen import Card, FrozenDetector, FrozenGenerator, FrozenPerturber
+
+# What may differ between two starts of the same run without making it another run.
+FREE = ("train.steps", "train.log_every", "train.checkpoint_every", "train.keep", "data.workers")
+FREE_SECTIONS = ("evaluate", "name")
+
+
+def generators(config: ml_collections.ConfigDict) -> tuple[FrozenGenerator, ...]:
+    """The frozen deepfake generators of the config. ValueError if they do not ask for the same attributes."""
+    found = tuple(_load(path, FrozenGenerator, config.dtype) for path in config.generators)
+    if not found:
+        raise ValueError("config.generators is empty: P needs at least one generator to disrupt")
+    if len({g.card.condition for g in found}) > 1:
+        raise ValueError("the generators have different conditions; train one P for each")
+    return found
+
+
+def detectors(paths: tuple[str, ...], dtype: str) -> tuple[FrozenDetector, ...]:
+    """The frozen detectors in these files."""
+    return tuple(_load(path, FrozenDetector, dtype) for path in paths)
+
+
+def opponents(config: ml_collections.ConfigDict) -> Opponents:
+    """All that P is trained against."""
+    regions = tuple(config.channel.regions)
+    round_trips = channel.round_trip_matrices(config.data.size, regions) if regions else None
+    target = None
+    if config.objective.target:
+        picture = images.read_rgb(config.objective.target)
+        box = images.centre_box(*picture.shape[:2])
+        square = images.crop_resize(picture, box, config.data.size)
+        target = jnp.asarray(square, jnp.float32) / 127.5 - 1.0
+    return Opponents(
+        generators=generators(config),
+        detectors=detectors(tuple(config.detectors), config.dtype),
+        round_trips=None if round_trips is None else jnp.asarray(round_trips),
+        target=target,
+    )
+
+
+def perturber(config: ml_collections.ConfigDict) -> FrozenPerturber:
+    """A new perturber, initialised from the config's seed."""
+    if config.budget.bound not in BOUNDS:
+        raise ValueError(
+            f"config.budget.bound is {config.budget.bound!r}; expected {' or '.join(BOUNDS)}"
+        )
+    card = Card(
+        model=config.perturber.model,
+        hyper=config.perturber.hyper.to_dict(),
+        input_size=config.data.size,
+        budget={"eps_255": config.budget.eps_255, "bound": config.budget.bound},
+    )
+    net = models.build(card, jax.random.key(config.seed), jnp.dtype(config.dtype))
+    if not isinstance(net, FrozenPerturber):
+        raise ValueError(f"config.perturber.model is {card.model!r}, which is not a perturber")
+    return net
+
+
+def budget(card: Card) -> Budget:
+    """The bound written on a perturber's card."""
+    if not card.budget:
+        raise ValueError(f"{card.model}: the card has no budget, so the file is not a perturber")
+    return Budget(**card.budget)
+
+
+def terms(config: ml_collections.ConfigDict) -> objective.Objective:
+    """Eq. 7's weights and forms."""
+    section = config.objective.to_dict()
+    section.pop("target")
+    weights = {k: tuple(section[k]) for k in ("generator_weights", "detector_weights")}
+    return objective.Objective(**{**section, **weights})
+
+
+def make_optimizer(config: ml_collections.ConfigDict) -> Any:
+    """The optimizer of the config's `train` section."""
+    t = config.train
+    return optimizer.make_optimizer(t.learning_rate, t.steps, warmup=t.warmup, clip=t.clip)
+
+
+def source(
+    config: ml_collections.ConfigDict, split: str, attribute_names: tuple[str, ...]
+) -> faces.FaceSource:
+    """The photos of one split."""
+    d = config.data
+    count = d.count if split == "train" else max(d.count // 4, 64)
+    return faces.open_source(
+        d.kind,
+        split,
+        root=d.root or None,
+        attribute_names=attribute_names,
+        seed=config.seed,
+        protocol=d.split_protocol,
+        count=count,
+        size=max(d.size, d.crop or d.size),
+    )
+
+
+def batches(
+    config: ml_collections.ConfigDict,
+    attribute_names: tuple[str, ...],
+    mesh: Mesh,
+    workdir: pathlib.Path,
+) -> Any:
+    """An endless iterator over this process's part of the training batches."""
+    return pipeline.make_loader(
+        source(config, "train", attribute_names),
+        batch_size=sharding.local_batch_size(config.train.batch_size, mesh),
+        size=config.data.size,
+        crop=config.data.crop or None,
+        seed=config.seed,
+        workers=config.data.workers,
+        process_index=jax.process_index(),
+        process_count=jax.process_count(),
+        skipped_file=workdir / "skipped.txt",
+    )
+
+
+def networks_used(against: Opponents) -> dict[str, Any]:
+    """sha256 of every frozen network, as a checkpoint records it."""
+    return {
+        "generators": [g.card.sha256 for g in against.generators],
+        "detectors": [d.card.sha256 for d in against.detectors],
+    }
+
+
+def settle_config(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> None:
+    """Write `workdir/config.json`. ValueError if the workdir belongs to a run with another config."""
+    path = workdir / "config.json"
+    new = json.loads(config.to_json())
+    if path.exists():
+        old = json.loads(path.read_text(encoding="utf-8"))
+        changed = [
+            f"{k}: {_at(old, k)!r} there, {_at(new, k)!r} now"
+            for k in sorted({*_flat(old), *_flat(new)})
+            if _at(old, k) != _at(new, k) and k not in FREE and k.split(".")[0] not in FREE_SECTIONS
+        ]
+        if changed:
+            listing = "\n  ".join(changed)
+            raise ValueError(
+                f"{workdir} holds a run with another config:\n  {listing}\n"
+                "Continue it with the config it was started with, or choose another --workdir."
+            )
+    workdir.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(new, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+
+
+def read_config(workdir: pathlib.Path) -> ml_collections.ConfigDict:
+    """The config of a run. FileNotFoundError says what a workdir is."""
+    path = workdir / "config.json"
+    if not path.exists():
+        raise FileNotFoundError(
+            f"{path} is missing, so {workdir} is not the workdir of a training run. "
+            "Make one with: python -m dfd_jax.train --config configs/stargan.py --workdir …"
+        )
+    return ml_collections.ConfigDict(json.loads(path.read_text(encoding="utf-8")))
+
+
+def _flat(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    out = {}
+    for key, value in tree.items():
+        name = f"{prefix}{key}"
+        out.update(_flat(value, f"{name}.") if isinstance(value, dict) and value else {name: value})
+    return out
+
+
+def _at(tree: dict[str, Any], name: str) -> Any:
+    return _flat(tree).get(name)
+
+
+def _load(path: str, kind: type, dtype: str) -> Any:
+    net = models.load(path, np.dtype(dtype) if dtype == "float32" else jnp.dtype(dtype))
+    if not isinstance(net, kind):
+        raise ValueError(f"{path} is a {net.card.model}, expected a {kind.__name__}")
+    return net

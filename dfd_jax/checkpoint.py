@@ -1,0 +1,77 @@
+"""Saving and resuming a training run. Resuming equals never having stopped, bit for bit.
+
+A checkpoint holds the training state, the position of the data iterator, and what the run depends on (sha256 of the
+frozen networks, number of processes): a restore under anything else is refused before training starts.
+"""
+
+import pathlib
+from typing import Any, TypeVar
+
+import grain.checkpoint as grain_checkpoint
+import jax
+import orbax.checkpoint as ocp
+from orbax.checkpoint.checkpoint_managers import preservation_policy
+
+State = TypeVar("State")
+
+
+class Checkpoints:
+    """The checkpoints of one run, under one folder."""
+
+    def __init__(self, folder: pathlib.Path, keep: int = 2) -> None:
+        options = ocp.CheckpointManagerOptions(
+            preservation_policy=preservation_policy.LatestN(keep),
+            cleanup_tmp_directories=True,
+            enable_async_checkpointing=False,  # P is small, and a finished save is a saved run
+        )
+        self._manager = ocp.CheckpointManager(folder.resolve(), options=options)
+
+    def latest_step(self) -> int | None:
+        """The step of the newest finished checkpoint; None if there is none."""
+        return self._manager.latest_step()
+
+    def save(self, step: int, state: Any, batches: Any, depends_on: dict[str, Any]) -> None:
+        """Write a checkpoint unless this step has one. `batches` is the grain iterator."""
+        if step in self._manager.all_steps():
+            return
+        items = ocp.args.Composite(
+            state=ocp.args.StandardSave(state),
+            data=grain_checkpoint.CheckpointSave(batches),  # pyright: ignore[reportCallIssue]
+            depends_on=ocp.args.JsonSave(self._complete(depends_on)),
+        )
+        self._manager.save(step, args=items, force=True)
+        self._manager.wait_until_finished()
+
+    def restore(self, state: State, batches: Any, depends_on: dict[str, Any]) -> State:
+        """The newest state, in the sharding of `state`; `batches` is moved to where it was.
+
+        ValueError if the checkpoint was made with other frozen networks or on another number of processes.
+        """
+        step = self.latest_step()
+        self._refuse_other(step, self._complete(depends_on))
+        abstract = jax.tree.map(ocp.tree.to_shape_dtype_struct, state)
+        items = ocp.args.Composite(
+            state=ocp.args.StandardRestore(abstract),
+            data=grain_checkpoint.CheckpointRestore(batches),  # pyright: ignore[reportCallIssue]
+        )
+        return self._manager.restore(step, args=items)["state"]
+
+    def close(self) -> None:
+        """Release the manager's threads."""
+        self._manager.close()
+
+    def _refuse_other(self, step: int | None, expected: dict[str, Any]) -> None:
+        items = ocp.args.Composite(depends_on=ocp.args.JsonRestore())
+        found = self._manager.restore(step, args=items)["depends_on"]
+        changed = [k for k in {**found, **expected} if found.get(k) != expected.get(k)]
+        if changed:
+            lines = [f"{k}: saved {found.get(k)}, now {expected.get(k)}" for k in sorted(changed)]
+            raise ValueError(
+                f"checkpoint {self._manager.directory} was made under other conditions:\n  "
+                + "\n  ".join(lines)
+                + "\nUse the same networks and processes, or another --workdir."
+            )
+
+    @staticmethod
+    def _complete(depends_on: dict[str, Any]) -> dict[str, Any]:
+        return {**depends_on, "processes": jax.process_count()}

@@ -1,0 +1,22 @@
+"""The optax transformation that P is trained with."""
+
+import optax
+
+
+def learning_rate_schedule(peak: float, steps: int, warmup: int) -> optax.Schedule:
+    """Linear warm-up from zero, then cosine down to a twentieth of the peak at the last step."""
+    warmup = min(warmup, max(steps - 1, 0))
+    return optax.warmup_cosine_decay_schedule(0.0, peak, warmup, max(steps, 1), peak / 20)
+
+
+def make_optimizer(
+    learning_rate: float,
+    steps: int,
+    *,
+    warmup: int = 20,
+    clip: float = 1.0,
+    betas: tuple[float, float] = (0.5, 0.999),
+) -> optax.GradientTransformation:
+    """Adam on gradients whose global norm has been clipped to `clip`."""
+    schedule = learning_rate_schedule(learning_rate, steps, warmup)
+    return optax.chain(optax.clip_by_global_norm(clip), optax.adam(schedule, *betas))

@@ -1,0 +1,49 @@
+"""Where arrays live: one mesh with one axis, `data`. Batches are split over it, all else is replicated."""
+
+from typing import Any, TypeVar
+
+import jax
+import numpy as np
+from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
+
+Tree = TypeVar("Tree")
+
+
+def make_mesh(devices: list[jax.Device] | None = None) -> Mesh:
+    """A mesh over all devices of all processes, or over the given ones."""
+    devices = jax.devices() if devices is None else devices
+    return jax.make_mesh(
+        (len(devices),), ("data",), axis_types=(AxisType.Auto,), devices=devices
+    )
+
+
+def local_batch_size(global_size: int, mesh: Mesh) -> int:
+    """Photos each process loads per step. ValueError if the devices cannot share a batch equally."""
+    count = mesh.devices.size
+    if global_size % count:
+        raise ValueError(
+            f"a batch of {global_size} photos cannot be split over {count} devices equally; "
+            f"use a multiple of {count}, such as {-(-global_size // count) * count}"
+        )
+    return global_size // jax.process_count()
+
+
+def shard_batch(batch: dict[str, np.ndarray], mesh: Mesh) -> dict[str, jax.Array]:
+    """Each process's part of a batch as one global array split over the devices."""
+    sharding = NamedSharding(mesh, PartitionSpec("data"))
+    return {
+        name: jax.make_array_from_process_local_data(sharding, array)
+        for name, array in batch.items()
+    }
+
+
+def replicate(tree: Tree, mesh: Mesh) -> Tree:
+    """The tree with every array on every device."""
+    sharding = NamedSharding(mesh, PartitionSpec())
+    return jax.tree.map(lambda x: _replicated(x, sharding), tree)
+
+
+def _replicated(x: Any, sharding: NamedSharding) -> jax.Array:
+    if jax.process_count() == 1 or jax.dtypes.issubdtype(x.dtype, jax.dtypes.prng_key):
+        return jax.device_put(x, sharding)
+    return jax.make_array_from_process_local_data(sharding, np.asarray(x))

@@ -1,0 +1,107 @@
+"""The jitted functions: one training step, one evaluation step. Compiled once, data and weights are arguments."""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import optax
+from jaxtyping import Array, Float, UInt8
+
+from dfd_jax import forward, metrics, objective, pixels
+from dfd_jax.budget import Budget
+from dfd_jax.models.frozen import FrozenDetector, FrozenGenerator, FrozenPerturber
+from dfd_jax.state import TrainState, with_params
+
+Batch = dict[str, Array]
+TrainStep = Callable[
+    [TrainState, forward.Opponents, Batch, Array], tuple[TrainState, dict[str, Array]]
+]
+
+
+def make_train_step(
+    perturber: FrozenPerturber,
+    tx: optax.GradientTransformation,
+    budget: Budget,
+    terms: objective.Objective,
+    target: str = "random",
+) -> TrainStep:
+    """One step of Eq. 7: `step(state, opponents, batch, key) → (state, metrics)`.
+
+    `batch` holds `images` (uint8) and `attributes`; `target` is the condition asked of every generator (see
+    `FrozenGenerator.sample_condition`). Randomness comes from `key` and the step number alone.
+    """
+
+    def loss(
+        params: Any, opponents: forward.Opponents, batch: Batch, rng: Array
+    ) -> tuple[Array, dict[str, Array]]:
+        condition_rng, channel_rng = jax.random.split(rng)
+        conditions = tuple(
+            g.sample_condition(jax.random.fold_in(condition_rng, i), batch["attributes"], target)
+            for i, g in enumerate(opponents.generators)
+        )
+        images = pixels.from_uint8(batch["images"])
+        seen = forward.forward(
+            with_params(perturber, params), opponents, images, conditions, budget, channel_rng
+        )
+        named = objective.terms(seen, terms, towards=opponents.target is not None)
+        value = objective.total(named, terms)
+        return value, {"loss": value, **named, **_rates(seen)}
+
+    def step(
+        state: TrainState, opponents: forward.Opponents, batch: Batch, key: Array
+    ) -> tuple[TrainState, dict[str, Array]]:
+        rng = jax.random.fold_in(key, state.step)
+        (_, logged), grads = jax.value_and_grad(loss, has_aux=True)(
+            state.params, opponents, batch, rng
+        )
+        updates, opt_state = tx.update(grads, state.opt_state, state.params)
+        params = optax.apply_updates(state.params, updates)
+        logged["gradient_norm"] = optax.global_norm(grads)
+        return TrainState(step=state.step + 1, params=params, opt_state=opt_state), logged
+
+    return jax.jit(step, donate_argnums=0)
+
+
+def _rates(seen: objective.Seen) -> dict[str, Array]:
+    """What the losses stand for, on this batch: L2, %dis, pass rates, and the RMS of P in 8-bit levels."""
+    pairs = zip(seen.fakes, seen.references, strict=True)
+    l2 = jnp.stack([jnp.square(f - r).mean((1, 2, 3)) for f, r in pairs])
+    rms = jnp.sqrt(jnp.square(seen.deltas).mean())
+    rates = {
+        "l2": l2.mean(),
+        "disrupted": (l2 >= metrics.DISRUPTED_L2).mean(),
+        "rms_255": pixels.units_to_levels(1.0) * rms,
+    }
+    if seen.real_logits:
+        fakes = jnp.stack([jnp.stack(row) for row in seen.fake_logits])
+        rates["fakes_pass"] = (fakes > 0).mean()
+        rates["protected_pass"] = (jnp.stack(seen.real_logits) > 0).mean()
+    return rates
+
+
+class Verdicts(NamedTuple):
+    """What one attacker's pass over a batch of 8-bit photos gives."""
+
+    fakes: UInt8[Array, "b s s 3"]
+    p_reals: tuple[Float[Array, " b"], ...]  # D(fakes), per detector
+
+
+@jax.jit
+def fake_and_judge(
+    generator: FrozenGenerator,
+    detectors: tuple[FrozenDetector, ...],
+    photos: UInt8[Array, "b s s 3"],
+    condition: Any,
+) -> Verdicts:
+    """The attacker's G(photo, c) as an 8-bit picture, and what each detector says of that picture."""
+    fakes = pixels.to_uint8(generator(pixels.from_uint8(photos), condition))
+    return Verdicts(fakes, judge(detectors, fakes))
+
+
+@jax.jit
+def judge(
+    detectors: tuple[FrozenDetector, ...], photos: UInt8[Array, "b s s 3"]
+) -> tuple[Float[Array, " b"], ...]:
+    """Probability of being real per detector, for 8-bit pictures."""
+    return tuple(detector(pixels.from_uint8(photos)) for detector in detectors)

@@ -1,0 +1,120 @@
+"""Train a perturber: python -m dfd_jax.train --config configs/stargan.py [--workdir runs/stargan]
+
+Reads top to bottom: mesh → data → networks → state → step → write and save → evaluate. Run the same command again to
+continue an interrupted run; the result is bit for bit that of a run that was never interrupted.
+"""
+
+import dataclasses
+import json
+import pathlib
+from typing import Any
+
+import jax
+import ml_collections
+from absl import app, flags
+from ml_collections import config_flags
+from rich.console import Console
+
+from dfd_jax import assembly, evaluate, models, sharding, steps
+from dfd_jax.checkpoint import Checkpoints
+from dfd_jax.models.frozen import FrozenPerturber
+from dfd_jax.progress import StepProgress, stop_on_signals
+from dfd_jax.state import TrainState, create_state, with_params
+from dfd_jax.writer import MetricsLog
+
+_CONFIG = config_flags.DEFINE_config_file("config", None, "Config file.", lock_config=True)
+_WORKDIR = flags.DEFINE_string("workdir", None, "Where everything is written; default runs/NAME.")
+
+
+def train(config: ml_collections.ConfigDict, workdir: pathlib.Path, console: Console) -> bool:
+    """Train to the config's last step; write checkpoints and `workdir/perturber.safetensors`.
+
+    Returns False if a signal stopped it early. RuntimeError if a figure is no longer finite, with its step.
+    """
+    assembly.settle_config(config, workdir)
+    total, batch_size = config.train.steps, config.train.batch_size
+    mesh = sharding.make_mesh()
+
+    against = assembly.opponents(config)
+    batches = assembly.batches(config, against.generators[0].card.condition, mesh, workdir)
+    depends_on = assembly.networks_used(against)
+
+    perturber = assembly.perturber(config)
+    budget = assembly.budget(perturber.card)
+    tx = assembly.make_optimizer(config)
+    train_step = steps.make_train_step(
+        perturber, tx, budget, assembly.terms(config), config.condition
+    )
+    state, key = create_state(perturber, tx), jax.random.key(config.seed)
+    state, against, key = sharding.replicate((state, against, key), mesh)
+
+    checkpoints = Checkpoints(workdir / "checkpoints", config.train.keep)
+    if checkpoints.latest_step() is not None:
+        state = checkpoints.restore(state, batches, depends_on)
+    step = int(jax.device_get(state.step))
+    if step:
+        console.print(f"continuing from step {step} of {workdir}")
+
+    with (
+        stop_on_signals() as stop,
+        StepProgress(console, config.name, total, step, batch_size) as progress,
+        MetricsLog(workdir, progress, step, config.train.log_every) as log,
+    ):
+        while step < total and not stop:
+            batch = sharding.shard_batch(next(batches), mesh)
+            with jax.transfer_guard("disallow"):
+                state, metrics = train_step(state, against, batch, key)
+            step += 1
+            log.add(step, metrics)
+            if step % config.train.checkpoint_every == 0 or step == total or stop:
+                log.check()  # what is no longer finite is never saved
+                checkpoints.save(step, state, batches, depends_on)
+                _export(workdir, perturber, state, config, depends_on)
+    checkpoints.close()
+    if step < total:
+        console.print(f"{stop.name}: stopped after step {step}; the same command continues there")
+    return step >= total
+
+
+def _export(
+    workdir: pathlib.Path,
+    perturber: FrozenPerturber,
+    state: TrainState,
+    config: ml_collections.ConfigDict,
+    depends_on: dict[str, Any],
+) -> None:
+    """Write what protecting needs, and nothing else, as a weights file with its card."""
+    if jax.process_index():
+        return
+    info = {
+        "step": int(jax.device_get(state.step)),
+        "condition": config.condition,
+        "objective": json.loads(config.objective.to_json()),
+        "regions": list(config.channel.regions),
+        "generators": list(config.generators),
+        "detectors": list(config.detectors),
+        **{f"{kind}_sha256": hashes for kind, hashes in depends_on.items()},
+    }
+    card = dataclasses.replace(perturber.card, info=info)
+    trained = with_params(perturber, jax.device_get(state.params))
+    models.save(workdir / "perturber.safetensors", trained.variables, card)
+
+
+def main(argv: list[str]) -> None:
+    """Train, then evaluate and show what came of it."""
+    if len(argv) > 1:
+        raise app.UsageError(f"unexpected arguments: {' '.join(argv[1:])}")
+    config, console = _CONFIG.value, Console()
+    workdir = pathlib.Path(_WORKDIR.value or f"runs/{config.name}")
+    if train(config, workdir, console) and jax.process_index() == 0:
+        evaluate.evaluate_run(workdir, console)
+
+
+def run() -> None:
+    """Entry point: bad input ends in one readable line, not in a traceback."""
+    flags.mark_flag_as_required("config")
+    app.run(main)
+
+
+if __name__ == "__main__":
+    run()
