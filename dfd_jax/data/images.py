@@ -1,0 +1,284 @@
+"""Photo files in and out: the only file that decodes or encodes pictures.
+
+Whatever a file holds (grey, palette, CMYK, 16 bits, turned by its EXIF orientation …), the rest
+of the project sees upright 8-bit RGB, or an `UnreadableImage` that says why not.
+"""
+
+import dataclasses
+import os
+import pathlib
+import secrets
+import threading
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import IO, Literal, NamedTuple
+
+import numpy as np
+from jaxtyping import UInt8
+from PIL import ExifTags, Image, UnidentifiedImageError
+
+IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif"})
+
+_UPRIGHT = {  # EXIF orientation → what makes the photo upright
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+_FILTER_LOCK = threading.Lock()
+
+
+class UnreadableImage(ValueError):
+    """A file that is not a photo, or a broken one."""
+
+    def __init__(self, path: str | os.PathLike[str], reason: str) -> None:
+        super().__init__(os.fspath(path), reason)  # both, so that it survives pickling
+        self.path = os.fspath(path)
+        self.reason = reason
+
+    def __str__(self) -> str:
+        return f"{self.path}: {self.reason}"
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Photo:
+    """A photo and what its file says beside the pixels. Pixels and alpha are upright."""
+
+    pixels: UInt8[np.ndarray, "h w 3"]
+    alpha: UInt8[np.ndarray, "h w"] | None  # None: the file has no transparency
+    icc_profile: bytes | None  # only if it describes RGB: the pixels are RGB now
+    exif: bytes | None  # orientation removed, as the pixels are upright now
+    format: str  # Pillow's name of the file's format, for example "JPEG"
+
+
+class Box(NamedTuple):
+    """A square region of a photo, in pixels."""
+
+    left: int
+    top: int
+    side: int
+
+
+def read_rgb(path: str | os.PathLike[str]) -> UInt8[np.ndarray, "h w 3"]:
+    """The upright 8-bit RGB pixels of a photo file; transparency is dropped, not blended.
+
+    16-bit levels keep their most significant 8 bits; an animation gives its first frame.
+    UnreadableImage if the file is missing, broken, no image, or too large to be a photo.
+    """
+    with _decoding(path) as image:
+        return np.array(_upright(_rgb(image, path), _orientation(_exif(image))))
+
+
+def read_photo(path: str | os.PathLike[str]) -> Photo:
+    """Like `read_rgb`, with what a faithful copy of the file needs beside the pixels."""
+    with _decoding(path) as image:
+        exif, profile = _exif(image), image.info.get("icc_profile")
+        orientation, alpha = _orientation(exif), _alpha(image)
+        return Photo(
+            pixels=np.array(_upright(_rgb(image, path), orientation)),
+            alpha=None if alpha is None else np.array(_upright(alpha, orientation)),
+            icc_profile=profile if profile and profile[16:20] == b"RGB " else None,
+            exif=_exif_bytes(exif),
+            format=image.format or "",
+        )
+
+
+def write_photo(
+    path: str | os.PathLike[str],
+    pixels: UInt8[np.ndarray, "h w 3"],
+    *,
+    format: Literal["png", "jpeg"] = "png",
+    quality: int = 98,
+    alpha: UInt8[np.ndarray, "h w"] | None = None,
+    icc_profile: bytes | None = None,
+    exif: bytes | None = None,
+) -> None:
+    """Write a photo atomically: the file is the old one or the whole new one, never a part.
+
+    PNG is exact. JPEG is written at `quality` (1 … 100) with full colour resolution (4:4:4); it has
+    no transparency, so with `alpha` the photo is laid over white, which leaves opaque pixels alone.
+    Missing folders are made. ValueError for an unknown format or pixels that are not 8-bit RGB.
+    """
+    if pixels.dtype != np.uint8 or pixels.ndim != 3 or pixels.shape[2] != 3:
+        raise ValueError(f"found {pixels.dtype} {pixels.shape}, expected uint8 (h, w, 3) pixels")
+    image = Image.fromarray(pixels)
+    if alpha is not None:
+        image.putalpha(Image.fromarray(alpha))
+    options: dict[str, object] = {"icc_profile": icc_profile}
+    if exif is not None:
+        options["exif"] = exif
+    if format == "jpeg":
+        image = _over_white(image)
+        options |= {"quality": quality, "subsampling": 0}
+    elif format != "png":
+        raise ValueError(f"found format {format!r}, expected 'png' or 'jpeg'")
+    with _replacing(path) as file:
+        image.save(file, format, **options)
+
+
+def list_images(root: str | os.PathLike[str]) -> list[str]:
+    """Relative paths (with `/`) of the photos in a folder and below, sorted.
+
+    A photo is a file with one of `IMAGE_SUFFIXES` in either case; hidden files and folders are left
+    out. ValueError if `root` is not a folder.
+    """
+    if not os.path.isdir(root):
+        raise ValueError(f"{os.fspath(root)}: not a folder")
+    found = []
+    for folder, subfolders, files in os.walk(root):
+        subfolders[:] = [name for name in subfolders if not name.startswith(".")]
+        found += [
+            pathlib.Path(folder, name).relative_to(root).as_posix()
+            for name in files
+            if not name.startswith(".") and pathlib.Path(name).suffix.lower() in IMAGE_SUFFIXES
+        ]
+    return sorted(found)
+
+
+def centre_box(height: int, width: int, crop: int | None = None) -> Box:
+    """The centred square of side `crop`, or the largest one if that does not fit or is None.
+
+    `crop=178` is CelebA's usual preprocessing. Halves are rounded to even, as torchvision's
+    CenterCrop does.
+    """
+    side = min(height, width) if crop is None else min(height, width, crop)
+    return Box(left=round((width - side) / 2), top=round((height - side) / 2), side=side)
+
+
+def crop_resize(
+    pixels: UInt8[np.ndarray, "h w 3"], box: Box, size: int
+) -> UInt8[np.ndarray, "{size} {size} 3"]:
+    """The region `box` at `size` x `size` pixels: Pillow's antialiased bilinear resize.
+
+    ValueError if the box is not inside the photo.
+    """
+    height, width, _ = pixels.shape
+    left, top, side = box
+    if min(left, top) < 0 or side < 1 or left + side > width or top + side > height:
+        raise ValueError(f"{box} does not lie inside a photo of {width} x {height} pixels")
+    region = Image.fromarray(pixels[top : top + side, left : left + side])
+    return np.array(region.resize((size, size), Image.Resampling.BILINEAR))
+
+
+@contextmanager
+def _decoding(path: str | os.PathLike[str]) -> Iterator[Image.Image]:
+    """An open, decoded image; whatever goes wrong with it becomes an UnreadableImage."""
+    _silence_pillow()
+    try:
+        with open(path, "rb") as file, Image.open(file) as image:
+            image.load()
+            yield image
+    except UnreadableImage:
+        raise
+    except Exception as error:  # broken files make Pillow's decoders raise nearly anything
+        raise UnreadableImage(path, _reason(path, error)) from error
+
+
+def _silence_pillow() -> None:
+    """Keep Pillow from warning about photos: each is either read or an UnreadableImage.
+
+    The filter stays, because `warnings.catch_warnings` is not safe while other threads decode.
+    """
+    with _FILTER_LOCK:
+        warnings.filterwarnings("ignore", module=r"PIL\.")
+
+
+def _reason(path: str | os.PathLike[str], error: Exception) -> str:
+    if isinstance(error, FileNotFoundError):
+        return "no such file"
+    if isinstance(error, IsADirectoryError) or os.path.isdir(path):
+        return "a folder, not a file"
+    if isinstance(error, UnidentifiedImageError):
+        return "not an image" if os.path.getsize(path) else "an empty file"
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
+    return f"cannot be decoded: {error or type(error).__name__}"
+
+
+def _rgb(image: Image.Image, path: str | os.PathLike[str]) -> Image.Image:
+    if image.mode.startswith("I") or image.mode == "F":
+        return _eight_bit(np.asarray(image), path).convert("RGB")
+    if image.mode == "P":  # a palette may hold RGBA, and its transparent entry may be half so
+        return image.convert("RGBA").convert("RGB")
+    if image.mode == "La":
+        return image.convert("LA").convert("RGB")
+    if image.mode == "RGBa":
+        return image.convert("RGBA").convert("RGB")
+    return image.convert("RGB")
+
+
+def _eight_bit(levels: np.ndarray, path: str | os.PathLike[str]) -> Image.Image:
+    """Grey levels as 8 bits. Full scale is the smallest of 1 (floats), 255, 65535 that holds them.
+
+    Files do not say it: a 16-bit image may come as 32-bit integers, a float one in any scale.
+    """
+    lowest, highest = levels.min(), levels.max()
+    if not (lowest >= 0 and highest <= 65535):  # NaN lands here too
+        found = f"{lowest:g} … {highest:g}"
+        raise UnreadableImage(path, f"grey levels {found} do not fit into 16 bits")
+    if levels.dtype.kind == "f" and highest <= 1:
+        levels = np.round(levels * 255)
+    elif highest > 255 or levels.dtype.itemsize == 2:
+        levels = levels.astype(np.uint16) >> 8
+    return Image.fromarray(levels.astype(np.uint8))
+
+
+def _alpha(image: Image.Image) -> Image.Image | None:
+    if image.mode == "La":
+        return image.getchannel("a")
+    if image.mode in ("RGBA", "LA", "PA", "RGBa") or "transparency" in image.info:
+        return image.convert("RGBA").getchannel("A")
+    return None
+
+
+def _exif(image: Image.Image) -> Image.Exif | None:
+    try:
+        return image.getexif()
+    except Exception:  # broken metadata raises nearly anything, and is no reason to lose a photo
+        return None
+
+
+def _orientation(exif: Image.Exif | None) -> int:
+    return exif.get(ExifTags.Base.Orientation, 1) if exif else 1
+
+
+def _exif_bytes(exif: Image.Exif | None) -> bytes | None:
+    if not exif:
+        return None
+    exif.pop(ExifTags.Base.Orientation, None)
+    try:
+        return exif.tobytes() if len(exif) else None
+    except Exception:  # as in _exif
+        return None
+
+
+def _upright(image: Image.Image, orientation: int) -> Image.Image:
+    turn = _UPRIGHT.get(orientation)
+    return image if turn is None else image.transpose(turn)
+
+
+def _over_white(image: Image.Image) -> Image.Image:
+    if image.mode != "RGBA":
+        return image
+    white = Image.new("RGBA", image.size, "white")
+    return Image.alpha_composite(white, image).convert("RGB")
+
+
+@contextmanager
+def _replacing(path: str | os.PathLike[str]) -> Iterator[IO[bytes]]:
+    """A hidden file beside `path` that takes its place once written, and vanishes on failure."""
+    path = pathlib.Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{secrets.token_hex(8)}.part")
+    try:
+        with open(temporary, "xb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
