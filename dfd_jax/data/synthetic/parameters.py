@@ -1,0 +1,206 @@
+"""Everything one drawn face is made of, how to draw such a description by lot, and its labels."""
+
+import dataclasses
+from collections.abc import Callable, Sequence
+
+import numpy as np
+from jaxtyping import Float
+
+HAIR_COLOURS = ("black", "blond", "brown", "gray")
+HAIR_STYLES = ("bald", "buzz", "short", "parted", "tied", "bob", "long")
+BACKGROUNDS = ("studio", "gradient", "bokeh", "room")
+CLOTHES = ("crew", "suit", "shirt", "vneck")
+YOUNG_BELOW = 40.0  # years
+SMILING_FROM = 0.35
+OPEN_FROM = 0.15
+
+
+@dataclasses.dataclass(frozen=True)
+class FaceParameters:
+    """One face. Angles in degrees, age in years, the rest in [0, 1] or, where noted, [-1, 1].
+
+    Turning: positive `yaw` moves the nose to the viewer's right, positive `pitch` lifts it,
+    positive `roll` tilts the head clockwise. The light comes from `light_azimuth` degrees to the
+    viewer's right and `light_elevation` degrees above the camera's axis.
+    """
+
+    # Who it is: the same in every frame of a film.
+    male: bool = False
+    age: float = 30.0
+    skin_tone: float = 0.3  # 0 very light ... 1 very dark
+    skin_warmth: float = 0.5
+    hair_colour: str = "brown"
+    hair_shade: float = 0.5  # within the colour: 0 darkest, 1 lightest
+    hair_style: str = "short"
+    hair_volume: float = 0.5
+    hair_wave: float = 0.2
+    hair_part: float = 0.3  # [-1, 1], where the parting sits
+    fringe: float = 0.0  # how far hair hangs over the forehead
+    receding: float = 0.0
+    beard: float = 0.0  # below 0.3 none or a shadow, above 0.5 a full beard
+    eye_colour: float = 0.2  # 0 dark brown, 0.5 hazel or green, 1 blue or grey
+    glasses: bool = False
+    glasses_style: float = 0.5
+    freckles: float = 0.0
+    make_up: float = 0.0
+    face_width: float = 0.0  # [-1, 1], as all the shapes below
+    jaw_width: float = 0.0
+    chin: float = 0.0
+    cheekbones: float = 0.0
+    nose_width: float = 0.0
+    nose_length: float = 0.0
+    eye_size: float = 0.0
+    eye_tilt: float = 0.0
+    brow_thickness: float = 0.0
+    brow_arch: float = 0.0
+    lip_fullness: float = 0.0
+    mouth_width: float = 0.0
+    # What it does at this moment.
+    smile: float = 0.0
+    mouth_open: float = 0.0
+    eye_openness: float = 1.0
+    brow_raise: float = 0.0
+    gaze_x: float = 0.0  # [-1, 1]
+    gaze_y: float = 0.0  # [-1, 1]
+    yaw: float = 0.0
+    pitch: float = 0.0
+    roll: float = 0.0
+    # Where it is.
+    light_azimuth: float = 25.0
+    light_elevation: float = 30.0
+    light_softness: float = 0.6
+    light_warmth: float = 0.5
+    exposure: float = 0.5
+    background: str = "studio"
+    background_hue: float = 0.6
+    background_light: float = 0.5
+    clothes: str = "crew"
+    clothes_hue: float = 0.6
+    clothes_light: float = 0.3
+    texture_seed: int = 0
+
+
+def _lot(rng: np.random.Generator, names: Sequence[str], weights: Sequence[float]) -> str:
+    return names[int(rng.choice(len(names), p=np.asarray(weights) / np.sum(weights)))]
+
+
+def _sample_hair(rng: np.random.Generator, male: bool, age: float, skin: float) -> dict:
+    """Colour and cut. Grey comes with age; blond becomes rare on dark skin."""
+    gray = 0.02 + 1.2 * float(np.clip((age - 42) / 40, 0, 1))
+    colour = _lot(rng, HAIR_COLOURS, (0.3 + skin, 0.32 * (1.1 - skin), 0.38, gray))
+    old = float(np.clip((age - 30) / 40, 0, 1))
+    if male:
+        weights = (0.05 + 0.12 * old, 0.16, 0.42, 0.36, 0.0, 0.01, 0.02)
+    else:
+        weights = (0.0, 0.01, 0.07, 0.07, 0.2, 0.25 + 0.15 * old, 0.45 - 0.25 * old)
+    style = _lot(rng, HAIR_STYLES, weights)
+    return {
+        "hair_colour": colour,
+        "hair_style": style,
+        "hair_shade": float(rng.uniform()),
+        "hair_volume": float(rng.uniform()),
+        "hair_wave": float(rng.beta(1.2, 2.0)),
+        "hair_part": float(rng.uniform(-1, 1)),
+        "fringe": float(rng.uniform(0.3, 1.0)) if rng.uniform() < (0.1 if male else 0.3) else 0.0,
+        "receding": float(rng.beta(1.5, 3) * (0.3 + old)) if male else 0.0,
+    }
+
+
+def _sample_shape(rng: np.random.Generator) -> dict:
+    names = [f.name for f in dataclasses.fields(FaceParameters)]
+    shapes = names[names.index("face_width") : names.index("smile")]
+    values = np.clip(rng.normal(0.0, 0.5, len(shapes)), -1, 1)
+    return {name: float(value) for name, value in zip(shapes, values, strict=True)}
+
+
+def _sample_moment(rng: np.random.Generator) -> dict:
+    """Expression and pose. No smile or gap lies near the edge between two labels."""
+    smiling, is_open = rng.uniform() < 0.6, rng.uniform() < 0.5
+    yaw, pitch, roll = np.clip(rng.normal(0, (11, 5, 3)), (-30, -14, -9), (30, 14, 9))
+    return {
+        "smile": float(rng.uniform(0.5, 1.0) if smiling else rng.uniform(0.0, 0.22)),
+        "mouth_open": float(rng.uniform(0.22, 0.75) ** 1.3 + 0.06 if is_open else 0.0),
+        "eye_openness": float(rng.uniform(0.72, 1.0)),
+        "brow_raise": float(rng.beta(1, 3)),
+        "gaze_x": float(np.clip(rng.normal(0, 0.2), -1, 1)),
+        "gaze_y": float(np.clip(rng.normal(0, 0.1), -1, 1)),
+        "yaw": float(yaw),
+        "pitch": float(pitch),
+        "roll": float(roll),
+    }
+
+
+def _sample_surroundings(rng: np.random.Generator, male: bool) -> dict:
+    suit = 0.4 if male else 0.15
+    return {
+        "light_azimuth": float(rng.uniform(-60, 60)),
+        "light_elevation": float(rng.uniform(8, 48)),
+        "light_softness": float(rng.uniform(0.3, 1.0)),
+        "light_warmth": float(rng.beta(2, 2)),
+        "exposure": float(rng.beta(2, 2)),
+        "background": _lot(rng, BACKGROUNDS, (0.35, 0.2, 0.3, 0.15)),
+        "background_hue": float(rng.uniform()),
+        "background_light": float(rng.uniform()),
+        "clothes": _lot(rng, CLOTHES, (0.3, suit, 0.2, 0.25)),
+        "clothes_hue": float(rng.uniform()),
+        "clothes_light": float(rng.uniform()),
+        "texture_seed": int(rng.integers(2**31)),
+    }
+
+
+def sample_parameters(rng: np.random.Generator) -> FaceParameters:
+    """One face by lot: half of them male, 18 to 78 years old, mostly turned to the camera."""
+    male = bool(rng.uniform() < 0.5)
+    age = float(18 + 60 * rng.beta(1.2, 1.9))
+    skin = float(rng.beta(1.1, 1.7))
+    bearded = male and rng.uniform() < 0.35
+    light_eyes = rng.uniform() < 0.55 * (1 - skin) ** 1.5
+    return FaceParameters(
+        male=male,
+        age=age,
+        skin_tone=skin,
+        skin_warmth=float(rng.uniform()),
+        beard=float(rng.uniform(0.55, 1.0) if bearded else rng.uniform(0, 0.28) * male),
+        eye_colour=float(rng.uniform(0.45, 1.0) if light_eyes else rng.uniform(0.0, 0.3)),
+        glasses=bool(rng.uniform() < 0.1 + 0.002 * age),
+        glasses_style=float(rng.uniform()),
+        freckles=float(rng.uniform(0.3, 1) if rng.uniform() < 0.25 * (1 - skin) else 0.0),
+        make_up=0.0 if male else float(rng.beta(1.5, 1.5)),
+        **_sample_hair(rng, male, age, skin),
+        **_sample_shape(rng),
+        **_sample_moment(rng),
+        **_sample_surroundings(rng, male),
+    )
+
+
+def _has_hair(colour: str) -> Callable[[FaceParameters], bool]:
+    return lambda face: face.hair_style != "bald" and face.hair_colour == colour
+
+
+_LABELS: dict[str, Callable[[FaceParameters], bool]] = {
+    "Bald": lambda face: face.hair_style == "bald",
+    "Black_Hair": _has_hair("black"),
+    "Blond_Hair": _has_hair("blond"),
+    "Brown_Hair": _has_hair("brown"),
+    "Gray_Hair": _has_hair("gray"),
+    "Eyeglasses": lambda face: face.glasses,
+    "Male": lambda face: face.male,
+    "Mouth_Slightly_Open": lambda face: face.mouth_open >= OPEN_FROM,
+    "No_Beard": lambda face: face.beard < 0.5,
+    "Smiling": lambda face: face.smile >= SMILING_FROM,
+    "Young": lambda face: face.age < YOUNG_BELOW,
+}
+LABELLED = tuple(sorted(_LABELS))
+
+
+def attributes(parameters: FaceParameters, names: Sequence[str]) -> Float[np.ndarray, " a"]:
+    """The CelebA attributes `names` of a face, each 0 or 1; exact, they are what was drawn.
+
+    A bald head has none of the four hair colours. Raises ValueError for a name outside LABELLED.
+    """
+    unknown = [name for name in names if name not in _LABELS]
+    if unknown:
+        raise ValueError(
+            f"no label for {', '.join(unknown)} on drawn faces; choose from {', '.join(LABELLED)}"
+        )
+    return np.asarray([_LABELS[name](parameters) for name in names], np.float32)
