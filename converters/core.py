@@ -1,0 +1,165 @@
+"""What every converter shares: leaf rules, the strict check both ways, and writing file and card.
+
+Our modules carry PyTorch's key names, so one rule per leaf is all there is to a conversion:
+
+    params/NAME/kernel      NAME.weight     (out, in, h, w) → (h, w, in, out), (out, in) → (in, out)
+    params/NAME/scale       NAME.weight     norms
+    params/NAME/bias        NAME.bias
+    batch_stats/NAME/mean   NAME.running_mean
+    batch_stats/NAME/var    NAME.running_var
+
+A transposed convolution is (in, out, h, w) there and (h, w, out, in) here: the same permutation.
+"""
+
+import dataclasses
+import hashlib
+import os
+import pathlib
+import re
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from flax import traverse_util
+
+from converters import reading
+from converters.reading import State
+from dfd_jax import models
+from dfd_jax.models.frozen import Card
+
+VERSION = 1  # raised whenever the same checkpoint would convert to different numbers or cards
+
+_LEAVES = {
+    ("params", "kernel"): "weight",
+    ("params", "scale"): "weight",
+    ("params", "bias"): "bias",
+    ("batch_stats", "mean"): "running_mean",
+    ("batch_stats", "var"): "running_var",
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Options:
+    """What a person may say about a checkpoint; None means the converter's own default."""
+
+    input_size: int | None = None
+    mean: tuple[float, ...] | None = None
+    std: tuple[float, ...] | None = None
+    real_index: int | None = None
+    condition: tuple[str, ...] | None = None
+    info: dict[str, str] = dataclasses.field(default_factory=dict)
+
+
+@dataclasses.dataclass(frozen=True)
+class Converter:
+    """How one family of networks is converted."""
+
+    describe: Callable[[State, set[str]], Card]  # state by our names, keys of the file → card
+    rename: Callable[[str], str] = lambda key: key  # a key of the file → our name for it
+    ignorable: str = r"\.num_batches_tracked$"  # keys (our names) that hold nothing we need
+
+
+def convert(
+    name: str, converter: Converter, path: str | os.PathLike[str], options: Options
+) -> tuple[dict[str, Any], Card]:
+    """The variables and the card of the network in a checkpoint file.
+
+    ValueError if the file is of another network, or lists all keys that do not fit.
+    """
+    found = reading.read_state(path)
+    _check_family(name, found, path)
+    originals = {converter.rename(key): key for key in found}
+    state = {ours: _as_4d(ours, found[key]) for ours, key in originals.items()}
+    card = apply_options(converter.describe(state, set(found)), options)
+    state = {k: v for k, v in state.items() if not re.search(converter.ignorable, k)}
+    expected = models.variable_shapes(card)
+    check(state, expected, originals, path)
+    flat = {n: to_flax(state[torch_key(n)]) for n in expected}
+    source = {
+        "file": pathlib.Path(path).name,
+        "sha256": hashlib.sha256(pathlib.Path(path).read_bytes()).hexdigest(),
+        "converter": name,
+        "converter_version": VERSION,
+    }
+    return traverse_util.unflatten_dict(flat, sep="/"), dataclasses.replace(card, source=source)
+
+
+def apply_options(card: Card, options: Options) -> Card:
+    """The card with what the person said. ValueError if that contradicts the checkpoint."""
+    changes: dict[str, Any] = {
+        "input_size": options.input_size,
+        "input_mean": options.mean,
+        "input_std": options.std,
+        "real_index": options.real_index,
+        "condition": options.condition,
+        "info": options.info or None,
+    }
+    classes, labels = card.hyper.get("num_classes"), len(card.condition)
+    if options.real_index is not None and classes != 2:
+        raise ValueError(
+            f"--real-index: this {card.model} has "
+            f"{'no classes' if classes is None else f'{classes} classes'}, not real and fake"
+        )
+    if options.condition is not None and len(options.condition) != labels:
+        raise ValueError(
+            f"--condition: {len(options.condition)} names given, the network has {labels} labels"
+        )
+    return dataclasses.replace(card, **{k: v for k, v in changes.items() if v is not None})
+
+
+def torch_key(name: str) -> str:
+    """The PyTorch key that belongs to one of our `/`-joined names."""
+    collection, module, leaf = name.split("/")
+    return f"{module}.{_LEAVES[collection, leaf]}"
+
+
+def to_flax(array: np.ndarray) -> np.ndarray:
+    """An array of a PyTorch layer in the layout of the Flax layer."""
+    return np.ascontiguousarray(array.transpose(2, 3, 1, 0) if array.ndim == 4 else array.T)
+
+
+def to_torch_shape(shape: tuple[int, ...]) -> tuple[int, ...]:
+    """The shape that PyTorch gives to what has this shape in Flax."""
+    return (shape[3], shape[2], shape[0], shape[1]) if len(shape) == 4 else shape[::-1]
+
+
+def check(
+    state: State,
+    expected: dict[str, tuple[int, ...]],
+    originals: dict[str, str],
+    path: str | os.PathLike[str],
+) -> None:
+    """ValueError with every missing, unexpected and misshapen key, in the file's own names."""
+    prefix = next((o.removesuffix(n) for n, o in originals.items() if o.endswith(n)), "")
+
+    def in_file(ours: str) -> str:
+        return originals.get(ours, prefix + ours)
+
+    wanted = {in_file(torch_key(n)): to_torch_shape(s) for n, s in expected.items()}
+    lines = models.mismatches({in_file(k): a.shape for k, a in state.items()}, wanted)
+    if lines:
+        listing = "\n  ".join(lines)
+        raise ValueError(f"{path}: {len(lines)} keys do not fit the network:\n  {listing}")
+
+
+def size_of(state: State, key: str, axis: int, default: int) -> int:
+    """One dimension of an array; the default if the key is missing, which `check` will then say."""
+    array = state.get(key)
+    return default if array is None or array.ndim <= axis else array.shape[axis]
+
+
+def _as_4d(name: str, array: np.ndarray) -> np.ndarray:
+    """Files of very old torch hold 1×1 convolutions as matrices."""
+    is_matrix = name.endswith(".pointwise.weight") and array.ndim == 2
+    return array[:, :, None, None] if is_matrix else array
+
+
+def _check_family(name: str, state: State, path: str | os.PathLike[str]) -> None:
+    look = reading.recognise(state)
+    if look is None:
+        some = ", ".join(list(state)[:6])
+        raise ValueError(f"{path}: not a {name} checkpoint; its keys begin with {some}")
+    label, converter = look
+    if converter != name:
+        what = f"use `python -m converters {converter}`" if converter else "it has no converter yet"
+        raise ValueError(f"{path}: not a {name} checkpoint; it looks like {label}: {what}")
