@@ -1,9 +1,35 @@
-"""Where faces come from: every source is a fixed, ordered collection of labelled photos."""
+"""Where faces come from: every source is a fixed, ordered collection of labelled photos.
 
-from typing import NamedTuple, Protocol
+    source = open_source("auto", "train", root="photos/", attribute_names=("Male", "Young"))
+    face = source[0]
+
+Sources read a photo only when it is asked for, so a data set of any size opens at once.
+"""
+
+import bisect
+import hashlib
+import importlib
+import itertools
+import os
+import pathlib
+from collections.abc import Sequence
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 from jaxtyping import Float, UInt8
+
+from dfd_jax.data import celeba
+from dfd_jax.data.images import IMAGE_SUFFIXES, list_images, read_rgb
+
+SPLITS = ("train", "valid", "test", "all")
+ATTRIBUTES = (
+    "Black_Hair",
+    "Blond_Hair",
+    "Brown_Hair",
+    "Male",
+    "Young",
+)  # the StarGAN authors' five
+HAIR_COLOURS = ("Black_Hair", "Blond_Hair", "Brown_Hair", "Gray_Hair")
 
 
 class Face(NamedTuple):
@@ -27,3 +53,272 @@ class FaceSource(Protocol):
     def __getitem__(self, index: int, /) -> Face:
         """The face at `index`. UnreadableImage if its file cannot be decoded."""
         ...
+
+
+def open_source(
+    kind: str,
+    split: str,
+    *,
+    root: str | os.PathLike[str] | None = None,
+    attribute_names: Sequence[str] = ATTRIBUTES,
+    seed: int = 0,
+    protocol: str = "official",
+    count: int = 512,
+    size: int = 178,
+) -> FaceSource:
+    """The faces of one split of a data set.
+
+    `kind` is "celeba" (a folder in CelebA's layout), "folder" (any photos), "tfds" (CelebA prepared
+    by tensorflow-datasets; `root` is its data_dir or None), "synthetic" (`count` drawn faces of
+    `size` pixels; no photo of one split is in another) or "auto": celeba if `root` has its
+    attribute list, else folder, and synthetic without a root. `protocol` is used by celeba, `seed`
+    by folder and synthetic. ValueError if the data are not there or the split is empty.
+    """
+    names = tuple(attribute_names)
+    if kind == "auto":
+        kind = _kind_of(root)
+    if kind == "tfds":
+        return TfdsCeleba(split, names, data_dir=root)
+    if kind == "synthetic":
+        return _synthetic(split, names, seed, count, size)
+    if kind not in ("celeba", "folder"):
+        known = "auto, celeba, folder, tfds, synthetic"
+        raise ValueError(f"found data kind {kind!r}, expected one of {known}")
+    if root is None:
+        raise ValueError(f"data kind {kind!r} needs a root: the folder with the photos")
+    if kind == "celeba":
+        return CelebaFolder(root, split, names, protocol)
+    return PhotoFolder(root, split, seed, names)
+
+
+class CelebaFolder:
+    """A folder in the layout of CelebA's aligned release. Attributes are its labels, as 0 and 1.
+
+    `protocol` says which photos a split has: "official" follows list_eval_partition.txt, "stargan"
+    the StarGAN authors' own split: 1,999 photos drawn with seed 1234 are test, the rest train.
+    ValueError if a file is missing or malformed, an attribute unknown, or the split empty.
+    """
+
+    def __init__(
+        self,
+        root: str | os.PathLike[str],
+        split: str = "train",
+        attribute_names: Sequence[str] = ATTRIBUTES,
+        protocol: str = "official",
+    ) -> None:
+        self.attribute_names = tuple(attribute_names)
+        _check_split(split)
+        self._folder = pathlib.Path(root, "img_align_celeba")
+        if not self._folder.is_dir():
+            raise ValueError(f"{self._folder}: no such folder; {celeba.LAYOUT}")
+        attribute_list = pathlib.Path(root, "list_attr_celeba.txt")
+        rows = celeba.attribute_rows(attribute_list, self.attribute_names)
+        if protocol == "official":
+            partition = pathlib.Path(root, "list_eval_partition.txt")
+            names = list(rows) if split == "all" else celeba.official_split(partition, split, rows)
+        elif protocol == "stargan":
+            names = celeba.stargan_split(list(rows), split)
+        else:
+            raise ValueError(f"found protocol {protocol!r}, expected 'official' or 'stargan'")
+        if not names:
+            raise ValueError(f"{os.fspath(root)}: the split {split!r} ({protocol}) has no photo")
+        self._names = names
+        self._attributes = np.array([rows[name] for name in names], np.float32)
+
+    def __len__(self) -> int:
+        return len(self._names)
+
+    def __getitem__(self, index: int, /) -> Face:
+        name = self._names[index]
+        return Face(read_rgb(self._folder / name), self._attributes[index], name)
+
+
+class PhotoFolder:
+    """Any folder of photos, searched recursively.
+
+    The split of a photo follows from a hash of its relative path and `seed`, so it stays the same
+    when others are added. Its attributes are drawn from a hash of the path, **not known**:
+    generators such as StarGAN are trained with a source label, so one hair colour and random other
+    bits stand in for it.
+    ValueError if there is no photo, or none in this split.
+    """
+
+    def __init__(
+        self,
+        root: str | os.PathLike[str],
+        split: str = "train",
+        seed: int = 0,
+        attribute_names: Sequence[str] = ATTRIBUTES,
+        fractions: tuple[float, float, float] = (0.8, 0.1, 0.1),
+    ) -> None:
+        self.attribute_names = tuple(attribute_names)
+        _check_split(split)
+        self._root = pathlib.Path(root)
+        if min(fractions) < 0 or abs(sum(fractions) - 1) > 1e-6:
+            raise ValueError(f"found fractions {fractions}, expected shares that sum to 1")
+        found = list_images(root)
+        if not found:
+            suffixes = " ".join(sorted(IMAGE_SUFFIXES))
+            raise ValueError(f"{self._root}: no photo in it or below (looked for {suffixes})")
+        self._names = [n for n in found if split in ("all", _hashed_split(n, seed, fractions))]
+        if not self._names:
+            raise ValueError(
+                f"{self._root}: none of its {len(found)} photos falls into the split {split!r}; "
+                "add photos or use the split 'all'"
+            )
+
+    def __len__(self) -> int:
+        return len(self._names)
+
+    def __getitem__(self, index: int, /) -> Face:
+        name = self._names[index]
+        return Face(read_rgb(self._root / name), _drawn(name, self.attribute_names), name)
+
+
+class TfdsCeleba:
+    """CelebA as prepared by tensorflow-datasets in a random-access format.
+
+    Reading it does without TensorFlow. ValueError if it has not been prepared, with the command that does it.
+    """
+
+    def __init__(
+        self,
+        split: str = "train",
+        attribute_names: Sequence[str] = ATTRIBUTES,
+        data_dir: str | os.PathLike[str] | None = None,
+    ) -> None:
+        self.attribute_names = tuple(attribute_names)
+        _check_split(split)
+        names = {"train": "train", "valid": "validation", "test": "test"}
+        self._splits = list(names.values()) if split == "all" else [names[split]]
+        parts = [_open_tfds(name, data_dir) for name in self._splits]
+        self._starts = list(itertools.accumulate((len(part) for part in parts), initial=0))
+        self._parts = parts
+        known = tuple(parts[0][0]["attributes"])
+        celeba.check_known(self.attribute_names, known, "celeb_a of tensorflow-datasets")
+
+    def __len__(self) -> int:
+        return self._starts[-1]
+
+    def __getitem__(self, index: int, /) -> Face:
+        part, offset = _locate(self._starts, index)
+        example = self._parts[part][offset]
+        attributes = np.array([example["attributes"][n] for n in self.attribute_names], np.float32)
+        return Face(np.asarray(example["image"]), attributes, f"{self._splits[part]}/{offset:06d}")
+
+
+class Concatenation:
+    """Several sources one after another. ValueError unless all have the same attribute names."""
+
+    def __init__(self, sources: Sequence[FaceSource]) -> None:
+        if not sources:
+            raise ValueError("found no source to concatenate, expected at least one")
+        self.attribute_names = sources[0].attribute_names
+        for source in sources:
+            if source.attribute_names != self.attribute_names:
+                raise ValueError(
+                    f"found attributes {source.attribute_names} beside {self.attribute_names}; "
+                    "open all sources with the same names"
+                )
+        self._sources = list(sources)
+        self._starts = list(itertools.accumulate((len(source) for source in sources), initial=0))
+
+    def __len__(self) -> int:
+        return self._starts[-1]
+
+    def __getitem__(self, index: int, /) -> Face:
+        part, offset = _locate(self._starts, index)
+        return self._sources[part][offset]
+
+
+class Cached:
+    """Another source whose first `capacity` requested faces are kept in memory.
+
+    Worth it where a face is slow to make and small (a drawn one of 178 px takes 95 kB).
+    """
+
+    def __init__(self, source: FaceSource, capacity: int = 4096) -> None:
+        self.attribute_names = source.attribute_names
+        self._source = source
+        self._capacity = capacity
+        self._faces: dict[int, Face] = {}
+
+    def __len__(self) -> int:
+        return len(self._source)
+
+    def __getitem__(self, index: int, /) -> Face:
+        face = self._faces.get(index)
+        if face is None:
+            face = self._source[index]
+            if len(self._faces) < self._capacity:
+                self._faces[index] = face
+        return face
+
+
+def _check_split(split: str) -> None:
+    if split not in SPLITS:
+        raise ValueError(f"found split {split!r}, expected one of {', '.join(SPLITS)}")
+
+
+def _kind_of(root: str | os.PathLike[str] | None) -> str:
+    if root is None:
+        return "synthetic"
+    return "celeba" if pathlib.Path(root, "list_attr_celeba.txt").exists() else "folder"
+
+
+def _synthetic(split: str, names: tuple[str, ...], seed: int, count: int, size: int) -> FaceSource:
+    """`count` drawn faces per split; "all" is the three splits one after another."""
+    from dfd_jax.data.synthetic import SyntheticFaces  # it imports this module
+
+    _check_split(split)
+    splits = list(celeba.PARTITIONS) if split == "all" else [split]
+    seeds = [len(celeba.PARTITIONS) * seed + celeba.PARTITIONS[name] for name in splits]
+    sources = [Cached(SyntheticFaces(count, s, size, names)) for s in seeds]
+    return sources[0] if len(sources) == 1 else Concatenation(sources)
+
+
+def _digest(text: str) -> int:
+    return int.from_bytes(hashlib.sha256(text.encode("utf-8", "surrogateescape")).digest()[:8])
+
+
+def _hashed_split(name: str, seed: int, fractions: tuple[float, float, float]) -> str:
+    place = _digest(f"{seed}:{name}") / 2**64
+    if place < fractions[0]:
+        return "train"
+    return "valid" if place < fractions[0] + fractions[1] else "test"
+
+
+def _drawn(name: str, attribute_names: tuple[str, ...]) -> Float[np.ndarray, " a"]:
+    rng = np.random.default_rng(_digest(name))
+    drawn = rng.integers(0, 2, len(attribute_names)).astype(np.float32)
+    hair = [i for i, attribute in enumerate(attribute_names) if attribute in HAIR_COLOURS]
+    if hair:
+        drawn[hair] = 0
+        drawn[rng.choice(hair)] = 1
+    return drawn
+
+
+def _open_tfds(split: str, data_dir: str | os.PathLike[str] | None) -> Sequence[Any]:
+    # imported here because it takes seconds, and only this source needs it
+    tfds = importlib.import_module("tensorflow_datasets")
+    where = None if data_dir is None else os.fspath(data_dir)
+    builder = tfds.builder("celeb_a", data_dir=where, file_format="array_record")
+    if split not in builder.info.splits:
+        command = (
+            "import tensorflow_datasets as tfds; "
+            f"tfds.builder('celeb_a', data_dir={where!r}, file_format='array_record')"
+            ".download_and_prepare()"
+        )
+        raise ValueError(
+            f"celeb_a is not prepared in {builder.data_path}. Preparing it (not reading it) needs "
+            f'TensorFlow: pip install tensorflow && python -c "{command}"'
+        )
+    return builder.as_data_source(split)
+
+
+def _locate(starts: list[int], index: int) -> tuple[int, int]:
+    """Which of the joined sequences holds `index`, and where in it."""
+    if not 0 <= index < starts[-1]:
+        raise IndexError(f"index {index} is not in 0 … {starts[-1] - 1}")
+    part = bisect.bisect_right(starts, index) - 1
+    return part, index - starts[part]

@@ -1,0 +1,85 @@
+"""The text files of CelebA's aligned release: labels, and which photo belongs to which split."""
+
+import pathlib
+import random
+from typing import Any
+
+STARGAN_TEST_PHOTOS = 1999
+PARTITIONS = {"train": 0, "valid": 1, "test": 2}  # CelebA's numbers
+LAYOUT = """a folder in CelebA's layout has
+  img_align_celeba/         the aligned photos
+  list_attr_celeba.txt      number of photos; attribute names; a line per photo
+  list_eval_partition.txt   a line per photo: its name and 0 (train), 1 (valid) or 2 (test)"""
+
+
+def attribute_rows(
+    path: pathlib.Path, attribute_names: tuple[str, ...]
+) -> dict[str, tuple[bool, ...]]:
+    """File name → whether each attribute holds, in the order of the list.
+
+    ValueError if the file is missing or malformed, or an attribute is not in it.
+    """
+    lines = _lines(path)
+    if len(lines) < 3 or not lines[0].strip().isdecimal():
+        raise ValueError(f"{path}: does not start with the number of photos and attribute names")
+    known = tuple(lines[1].split())
+    check_known(attribute_names, known, str(path))
+    if len(lines) - 2 != int(lines[0]):
+        raise ValueError(f"{path}: says {int(lines[0])} photos and lists {len(lines) - 2}")
+    columns = [1 + known.index(name) for name in attribute_names]
+    rows = {}
+    for line in lines[2:]:
+        fields = line.split()
+        if len(fields) != 1 + len(known):
+            raise ValueError(f"{path}: expected a name and {len(known)} labels, found {line!r}")
+        rows[fields[0]] = tuple(fields[column] == "1" for column in columns)
+    return rows
+
+
+def check_known(names: tuple[str, ...], known: tuple[str, ...], where: str) -> None:
+    """ValueError if one of `names` is not among the `known` attributes."""
+    unknown = [name for name in names if name not in known]
+    if unknown:
+        raise ValueError(f"{where}: has no {', '.join(unknown)}; it has {', '.join(known)}")
+
+
+def official_split(path: pathlib.Path, split: str, rows: dict[str, Any]) -> list[str]:
+    """The photos that list_eval_partition.txt puts into `split`. ValueError if it misses one."""
+    numbers = dict(line.split()[:2] for line in _lines(path))
+    lost = [name for name in rows if name not in numbers]
+    if lost:
+        raise ValueError(f"{path}: has no line for {lost[0]} ({len(lost)} photos in all)")
+    return [name for name in rows if numbers[name] == str(PARTITIONS[split])]
+
+
+def stargan_split(names: list[str], split: str) -> list[str]:
+    """The StarGAN authors' train or test photos: the list shuffled with seed 1234, test first.
+
+    Source: github.com/yunjey/stargan, data_loader.py. ValueError for valid, which they have not, and
+    for a data set so small that all of it would be test.
+    """
+    if split == "valid":
+        raise ValueError(
+            "the StarGAN authors' split has train and test, no valid; use protocol 'official'"
+        )
+    if split != "all" and len(names) <= STARGAN_TEST_PHOTOS:
+        raise ValueError(
+            f"the StarGAN authors' split puts {STARGAN_TEST_PHOTOS} photos into test, so none of "
+            f"these {len(names)} would be left for training; use protocol 'official'"
+        )
+    shuffled = list(names)
+    random.Random(1234).shuffle(shuffled)
+    parts = {
+        "all": names,
+        "test": shuffled[:STARGAN_TEST_PHOTOS],
+        "train": shuffled[STARGAN_TEST_PHOTOS:],
+    }
+    return parts[split]
+
+
+def _lines(path: pathlib.Path) -> list[str]:
+    """The lines of a text file that are not blank, whatever ends them."""
+    if not path.is_file():
+        raise ValueError(f"{path}: no such file; {LAYOUT}")
+    text = path.read_text(encoding="utf-8-sig")
+    return [line for line in text.splitlines() if line.strip()]
