@@ -7,6 +7,7 @@ import os
 import pickle
 import re
 import struct
+import warnings
 from typing import Any
 
 import numpy as np
@@ -75,16 +76,16 @@ def _load(path: str | os.PathLike[str]) -> Any:
             "Reading PyTorch checkpoints needs PyTorch: pip install 'dfd-jax[convert]'"
         ) from error
     try:
-        return torch.load(path, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # about old pickles; what matters becomes an error
+            return torch.load(path, map_location="cpu", weights_only=True)
     except DAMAGE as error:
         raise ValueError(f"{path}: {_why(str(error), path)}") from error
 
 
 def _why(message: str, path: str | os.PathLike[str]) -> str:
-    found = re.search(
-        r"(?:Unsupported (?:global|class)|GLOBAL|class)[: ]+([\w.]+\.[\w.]+)", message
-    )
-    if found and "Weights only" in message:
+    found = re.search(r"GLOBAL ([\w.]+)", message)
+    if found:
         return (
             f"holds Python objects ({found.group(1)}), not only tensors. Opening it would run code "
             "chosen by whoever made the file, so it was not opened and nothing was executed. "
@@ -98,8 +99,10 @@ def _why(message: str, path: str | os.PathLike[str]) -> str:
             "a TorchScript archive (a program), which is not executed here. Export a state dict: "
             "torch.save(torch.jit.load(FILE).state_dict(), 'state_dict.pth')"
         )
-    first = message.strip().splitlines()[0] if message.strip() else "unexpected end of file"
-    return f"not a readable PyTorch checkpoint; truncated or damaged? ({first})"
+    if message.startswith("Weights only"):  # torch's advice here is to switch the safety off
+        message = "not a sequence of tensors"
+    reason = message.strip().partition("\n")[0].partition(". ")[0] or "unexpected end of file"
+    return f"not a readable PyTorch checkpoint; truncated or damaged? ({reason})"
 
 
 def _unwrap(content: Any, path: str | os.PathLike[str]) -> dict[str, Any]:

@@ -98,6 +98,7 @@ def save(path: str | os.PathLike[str], variables: Any, card: Card, dtype: Any = 
         weights, text = pathlib.Path(folder, "weights"), pathlib.Path(folder, "card")
         save_file(arrays, weights, metadata={"card": card.to_json()})
         text.write_text(card.to_json() + "\n", encoding="utf-8")
+        weights.chmod(text.stat().st_mode)  # save_file makes it readable for its owner only
         os.replace(weights, path)
         os.replace(text, path.with_suffix(".json"))
 
