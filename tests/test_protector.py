@@ -1,0 +1,176 @@
+"""Protector: the budget holds at any size, and nothing outside the region moves."""
+
+import dataclasses
+import functools
+import math
+
+import jax
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from dfd_jax import budget, channel, forward, models
+from dfd_jax.data.images import Box, centre_box
+from dfd_jax.models.frozen import Card, FrozenDetector, FrozenPerturber
+from dfd_jax.protector import Protector
+
+SIZE = 16
+
+
+@functools.cache
+def network() -> models.FrozenNetwork:
+    """A tiny perturber whose raw output is large, so that the bound is reached."""
+    card = Card("unet", {"width": 4, "depth": 1}, SIZE, budget={"eps_255": 6.375, "bound": "tanh"})
+    net = models.build(card, jax.random.key(0))
+    net.variables["params"]["leave"]["kernel"] *= 20
+    return net
+
+
+def perturber(**changes) -> FrozenPerturber:
+    """The same weights with other words on the card."""
+    net = network()
+    card = dataclasses.replace(net.card, **changes)
+    return FrozenPerturber(variables=net.variables, module=net.module, card=card)
+
+
+@functools.cache
+def shared_protector(batch_size: int = 2) -> Protector:
+    return Protector(perturber(), batch_size)
+
+
+def photo(height: int, width: int, seed: int = 0) -> np.ndarray:
+    """Noise over the whole range, pure black and white included."""
+    levels = np.random.default_rng(seed).integers(-40, 296, (height, width, 3))
+    return np.clip(levels, 0, 255).astype(np.uint8)
+
+
+@st.composite
+def photos_and_boxes(draw):
+    height, width = draw(st.integers(1, 90)), draw(st.integers(1, 90))
+    side = draw(st.integers(1, min(height, width)))
+    left, top = draw(st.integers(0, width - side)), draw(st.integers(0, height - side))
+    return photo(height, width, draw(st.integers(0, 99))), Box(left, top, side)
+
+
+@settings(max_examples=60, deadline=None)
+@given(photos_and_boxes())
+def test_no_pixel_moves_beyond_the_budget_and_none_outside_the_box(example):
+    original, box = example
+    (protected,) = shared_protector().protect_many([original], [box])
+    assert protected.dtype == np.uint8
+    assert protected.shape == original.shape
+    assert budget.linf_255(original, protected) <= math.floor(6.375)
+    outside = np.ones(original.shape[:2], bool)
+    outside[box.top : box.top + box.side, box.left : box.left + box.side] = False
+    assert np.array_equal(protected[outside], original[outside])
+
+
+@pytest.mark.parametrize("side", [SIZE // 2, SIZE, 4 * SIZE])
+def test_the_delta_reaches_the_whole_region(side):
+    grey = np.full((side + 10, side + 10, 3), 128, np.uint8)
+    grey[3 : 3 + side, 5 : 5 + side] = photo(side, side)
+    (protected,) = shared_protector().protect_many([grey], [Box(5, 3, side)])
+    moved = (protected != grey).any(-1)
+    assert moved[3 : 3 + side, 5 : 5 + side].mean() > 0.8
+    assert not moved[:3].any()
+
+
+def test_a_region_of_the_networks_size_gets_exactly_the_rounded_delta():
+    original = np.full((SIZE, SIZE, 3), 100, np.uint8)
+    original[4:9] = 150
+    delta = shared_protector().deltas(original[None])[0]
+    protected = shared_protector().apply(original, Box(0, 0, SIZE), delta)
+    change = protected.astype(int) - original
+    assert np.abs(change).max() > 0
+    assert np.array_equal(change, np.clip(np.rint(delta * 127.5), -6, 6))
+
+
+def test_a_tall_region_is_the_same_in_strips_and_at_once():
+    original = photo(700, 600)
+    box = centre_box(700, 600)
+    delta = shared_protector().deltas(shared_protector().crop(original, box)[None])[0]
+    whole = budget.apply_to_pixels(
+        original[50:650], channel.resize_delta(delta, 600, 600), shared_protector().budget
+    )
+    assert np.array_equal(shared_protector().apply(original, box, delta)[50:650], whole)
+
+
+def test_the_input_is_not_written_to():
+    original = photo(40, 30)
+    kept = original.copy()
+    shared_protector().protect_many([original])
+    assert np.array_equal(original, kept)
+
+
+def test_batch_size_and_position_do_not_change_a_photo():
+    originals = [photo(20 + 7 * i, 33 + 5 * i, seed=i) for i in range(5)]
+    alone = [shared_protector(1).protect_many([p])[0] for p in originals]
+    together = shared_protector(4).protect_many(originals)
+    for one, other in zip(alone, together, strict=True):
+        assert budget.linf_255(one, other) <= 1  # another batch may round a half differently
+        assert (one != other).mean() < 0.01
+
+
+@pytest.fixture
+def traced(monkeypatch) -> list[int]:
+    """The batch sizes that the device function was traced for, in order."""
+    sizes = []
+    inner = forward.protect
+
+    def counting(net, images, its_budget):
+        sizes.append(images.shape[0])
+        return inner(net, images, its_budget)
+
+    monkeypatch.setattr(forward, "protect", counting)
+    return sizes
+
+
+def test_all_batches_and_weights_share_one_compilation(traced):
+    net = perturber(input_size=SIZE + 4)
+    halved = dataclasses.replace(net, variables=jax.tree.map(lambda x: x * 0.5, net.variables))
+    first, second = Protector(net, 3), Protector(halved, 3)
+    for count in (1, 3, 7):
+        assert len(first.deltas(np.zeros((count, SIZE + 4, SIZE + 4, 3), np.uint8))) == count
+    crop = photo(SIZE + 4, SIZE + 4)[None]
+    assert not np.array_equal(first.deltas(crop), second.deltas(crop))
+    assert traced == [first.batch_size]
+
+
+def test_nothing_to_protect_gives_nothing():
+    assert shared_protector().protect_many([]) == []
+    assert shared_protector().deltas(np.zeros((0, SIZE, SIZE, 3), np.uint8)).shape[0] == 0
+
+
+def test_without_a_hard_bound_the_delta_may_exceed_eps():
+    free = Protector(perturber(budget={"eps_255": 6.375, "bound": "none"}), 1)
+    original = photo(SIZE, SIZE) // 2 + 64
+    (protected,) = free.protect_many([original])
+    assert budget.linf_255(original, protected) > 7
+
+
+@pytest.mark.parametrize(
+    ("card_budget", "message"),
+    [(None, "no budget"), ({"eps": 3.0}, "unknown fields"), ({"bound": "box"}, "expected one of")],
+)
+def test_a_card_without_a_usable_budget_is_refused(card_budget, message):
+    with pytest.raises(ValueError, match=message):
+        Protector(perturber(budget=card_budget), 1)
+
+
+def test_a_network_that_is_no_perturber_is_refused():
+    net = network()
+    detector = FrozenDetector(variables=net.variables, module=net.module, card=net.card)
+    with pytest.raises(ValueError, match="not a perturber"):
+        Protector(detector, 1)  # pyright: ignore[reportArgumentType]
+
+
+def test_crops_of_another_size_are_refused():
+    with pytest.raises(ValueError, match="16 x 16"):
+        shared_protector().deltas(np.zeros((1, 20, 20, 3), np.uint8))
+
+
+@pytest.mark.parametrize("box", [Box(-1, 0, 5), Box(30, 0, 11), Box(0, 0, 0)])
+def test_a_box_outside_the_photo_is_refused(box):
+    with pytest.raises(ValueError, match="does not lie inside"):
+        shared_protector().protect_many([photo(40, 40)], [box])
