@@ -45,7 +45,10 @@ def check_known(names: tuple[str, ...], known: tuple[str, ...], where: str) -> N
 
 def official_split(path: pathlib.Path, split: str, rows: dict[str, Any]) -> list[str]:
     """The photos that list_eval_partition.txt puts into `split`. ValueError if it misses one."""
-    numbers = dict(line.split()[:2] for line in _lines(path))
+    numbers = {}
+    for line in _lines(path):
+        name, _, number = line.strip().partition(" ")
+        numbers[name] = number.strip()
     lost = [name for name in rows if name not in numbers]
     if lost:
         raise ValueError(f"{path}: has no line for {lost[0]} ({len(lost)} photos in all)")
@@ -55,8 +58,8 @@ def official_split(path: pathlib.Path, split: str, rows: dict[str, Any]) -> list
 def stargan_split(names: list[str], split: str) -> list[str]:
     """The StarGAN authors' train or test photos: the list shuffled with seed 1234, test first.
 
-    Source: github.com/yunjey/stargan, data_loader.py. ValueError for valid, which they have not, and
-    for a data set so small that all of it would be test.
+    Source: github.com/yunjey/stargan, data_loader.py. ValueError for valid, which they have not,
+    and for a data set so small that all of it would be test.
     """
     if split == "valid":
         raise ValueError(

@@ -178,7 +178,8 @@ class PhotoFolder:
 class TfdsCeleba:
     """CelebA as prepared by tensorflow-datasets in a random-access format.
 
-    Reading it does without TensorFlow. ValueError if it has not been prepared, with the command that does it.
+    Reading it does without TensorFlow, preparing it does not: the ValueError that is raised where
+    it has not been prepared has the command.
     """
 
     def __init__(

@@ -1,0 +1,169 @@
+"""From a source of faces to batches: shuffled, cut to size, mirrored, resumable at any batch.
+
+    batches = make_loader(source, batch_size=8, size=64, skipped_file="run/skipped.txt")
+    batch = next(batches)       # {"images": uint8 [8, 64, 64, 3], "attributes": float32 [8, a]}
+    position = batches.get_state()
+
+A photo that cannot be read is left out and named once in `skipped_file`; it never stops a run.
+"""
+
+import os
+import pathlib
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import grain
+import numpy as np
+
+from dfd_jax.data.faces import Face, FaceSource
+from dfd_jax.data.images import UnreadableImage, centre_box, crop_resize
+
+Example = dict[str, np.ndarray]
+Transform = Callable[[Example, np.random.Generator], Example]
+
+
+def make_loader(
+    source: FaceSource,
+    *,
+    batch_size: int,
+    size: int,
+    crop: int | None = 178,
+    seed: int = 0,
+    train: bool = True,
+    transform: Transform | None = None,
+    workers: int = 0,
+    process_index: int = 0,
+    process_count: int = 1,
+    skipped_file: str | os.PathLike[str] | None = None,
+) -> grain.DatasetIterator:
+    """Batches of `batch_size` (per process) centred squares: "images" uint8, "attributes" 0 or 1.
+
+    With `train` the stream is endless: each epoch in another order, which `seed` fixes, and photos
+    mirrored at random. Without, it is one epoch in order, and its last batch may be smaller. Each
+    process gets every `process_count`-th photo of the same global stream. `crop` is explained at
+    `centre_box`. `transform` changes an example after all that, with a random generator of its own.
+
+    `get_state` and `set_state` of the iterator save and restore its position; what follows is the
+    same, bit for bit. `workers` > 0 decodes in as many processes instead of threads: absl's flags
+    must have been parsed by then, and the order of the stream depends on their number. ValueError
+    if the source is empty or, once that is known, if no photo in it can be read.
+    """
+    if len(source) == 0:
+        raise ValueError("the source has no photo, expected at least one")
+    if not 0 <= process_index < process_count:
+        raise ValueError(f"found process {process_index} of {process_count}, expected 0 … count-1")
+    faces = grain.MapDataset.source(_Readable(source, skipped_file)).seed(seed)
+    if train:
+        faces = faces.shuffle().repeat()
+    examples = faces.map(_Cut(size, crop))
+    if train:
+        examples = examples.random_map(_mirrored)
+    if transform is not None:
+        examples = examples.random_map(transform)
+    # the slice comes last, so that randomness belongs to a place in the global stream
+    mine = examples.slice(slice(process_index, None, process_count))
+    reading = grain.ReadOptions(num_threads=4, prefetch_buffer_size=4 * batch_size)
+    batches = mine.to_iter_dataset(reading).batch(batch_size, drop_remainder=train)
+    if workers:
+        batches = batches.mp_prefetch(grain.MultiprocessingOptions(num_workers=workers))
+    return iter(batches)
+
+
+def read_split(
+    source: FaceSource,
+    *,
+    limit: int | None = None,
+    seed: int = 0,
+    skipped_file: str | os.PathLike[str] | None = None,
+) -> list[Face]:
+    """`limit` faces of a source (None: all), in its order; a selection that `seed` fixes.
+
+    Unreadable photos are replaced by others as far as there are any. ValueError if none can be
+    read.
+    """
+    readable = _Readable(source, skipped_file)
+    limit = len(source) if limit is None else limit
+    chosen: dict[int, Face] = {}
+    for index in np.random.default_rng(seed).permutation(len(source)).tolist():
+        if len(chosen) >= limit:
+            break
+        face = readable[index]
+        if face is not None:
+            chosen[index] = face
+    return [chosen[index] for index in sorted(chosen)]
+
+
+def read_skipped(skipped_file: str | os.PathLike[str]) -> dict[str, str]:
+    """Unreadable photos and the reasons, as loaders left them in their `skipped_file`.
+
+    Empty if the file does not exist: nothing was skipped.
+    """
+    path = pathlib.Path(skipped_file)
+    if not path.exists():
+        return {}
+    lines = path.read_text(encoding="utf-8", errors="surrogateescape").splitlines()
+    return dict(line.split("\t", 1) for line in lines if "\t" in line)
+
+
+class _Readable:
+    """A source with None in the place of every photo that cannot be read (grain leaves None out).
+
+    ValueError once every photo has turned out to be unreadable: an endless stream would never end.
+    """
+
+    def __init__(self, source: FaceSource, skipped_file: str | os.PathLike[str] | None) -> None:
+        self._source = source
+        self._skipped_file = None if skipped_file is None else pathlib.Path(skipped_file)
+        self._unreadable: set[int] = set()
+
+    def __len__(self) -> int:
+        return len(self._source)
+
+    def __getitem__(self, index: int) -> Face | None:
+        try:
+            return self._source[index]
+        except UnreadableImage as error:
+            if index not in self._unreadable:
+                self._unreadable.add(index)
+                if self._skipped_file is not None:
+                    _note(self._skipped_file, error)
+            if len(self._unreadable) == len(self):
+                raise ValueError(f"none of the {len(self)} photos can be read; {error}") from error
+            return None
+
+
+_NOTING = threading.Lock()
+
+
+def _note(skipped_file: pathlib.Path, error: UnreadableImage) -> None:
+    """Append a photo and the reason, unless another thread, process or run already did."""
+    name, reason = (" ".join(text.split()) for text in (error.path, error.reason))
+    with _NOTING:
+        if name in read_skipped(skipped_file):
+            return
+        skipped_file.parent.mkdir(parents=True, exist_ok=True)
+        with open(skipped_file, "a", encoding="utf-8", errors="surrogateescape") as file:
+            file.write(f"{name}\t{reason}\n")
+
+
+class _Cut:
+    """Face → example: its centred square at the size that networks see."""
+
+    def __init__(self, size: int, crop: int | None) -> None:
+        self._size = size
+        self._crop = crop
+
+    def __call__(self, face: Face) -> Example:
+        height, width, _ = face.pixels.shape
+        box = centre_box(height, width, self._crop)
+        return {
+            "images": crop_resize(face.pixels, box, self._size),
+            "attributes": face.attributes,
+        }
+
+
+def _mirrored(example: dict[str, Any], rng: np.random.Generator) -> Example:
+    if rng.random() < 0.5:
+        return example
+    return {**example, "images": np.ascontiguousarray(example["images"][:, ::-1])}
