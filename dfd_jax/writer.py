@@ -11,14 +11,14 @@ from tensorboardX import SummaryWriter
 
 from dfd_jax.progress import StepProgress
 
-SHOWN = ("loss", "distortion", "budget", "fake", "real", "disrupted")
+SHOWN = ("loss", "distortion", "budget", "fake", "real", "disrupted", "accuracy")
 
 
 class MetricsWriter:
     """Appends scalars to `workdir/metrics.jsonl` and `workdir/events.*`. Only process 0 writes.
 
-    Lines at or past `from_step` that an interrupted run wrote after its last checkpoint are dropped, so that the
-    file of a resumed run is the file of an uninterrupted one.
+    Lines at or past `from_step` that an interrupted run wrote after its last checkpoint are
+    dropped, so that the file of a resumed run is the file of an uninterrupted one.
     """
 
     def __init__(self, workdir: pathlib.Path, from_step: int = 0) -> None:
@@ -65,7 +65,9 @@ def read_metrics(workdir: pathlib.Path) -> list[dict[str, Any]]:
 
 
 class MetricsLog:
-    """Collects a training's metrics on the device; every `every` steps shows and writes their means."""
+    """Collects a training's metrics on the device; every `every` steps shows and writes their
+    means.
+    """
 
     def __init__(
         self, workdir: pathlib.Path, progress: StepProgress, from_step: int, every: int
@@ -92,8 +94,14 @@ class MetricsLog:
             self._writer.scalars(step, means)
             self._window = []
 
+    def record(self, step: int, values: dict[str, float]) -> None:
+        """Figures that are on the host already, such as a validation's: written at once."""
+        self._writer.scalars(step, values)
+
     def check(self) -> list[dict[str, np.ndarray]]:
-        """The metrics since the last record. RuntimeError names the first step that is not finite."""
+        """The metrics since the last record. RuntimeError names the first step that is not
+        finite.
+        """
         values = [jax.device_get(metrics) for _, metrics in self._window]
         for (step, _), named in zip(self._window, values, strict=True):
             bad = [name for name, value in named.items() if not np.isfinite(value)]
