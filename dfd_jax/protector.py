@@ -71,10 +71,10 @@ class Protector:
         """
         protected = photo.copy()
         region = protected[box.top : box.top + box.side, box.left : box.left + box.side]
-        resized = channel.resize_delta(delta, box.side, box.side)
         for top in range(0, box.side, _ROWS_AT_ONCE):
             rows = slice(top, top + _ROWS_AT_ONCE)
-            region[rows] = apply_to_pixels(region[rows], resized[rows], self.budget)
+            resized = channel.resize_delta(delta, box.side, box.side, rows)
+            region[rows] = apply_to_pixels(region[rows], resized, self.budget)
         return protected
 
     def protect_many(
