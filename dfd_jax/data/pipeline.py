@@ -53,9 +53,8 @@ def make_loader(
         raise ValueError("the source has no photo, expected at least one")
     if not 0 <= process_index < process_count:
         raise ValueError(f"found process {process_index} of {process_count}, expected 0 … count-1")
-    faces: grain.MapDataset[Any] = grain.MapDataset.source(_Readable(source, skipped_file)).seed(
-        seed
-    )
+    readable = _Readable(source, skipped_file)
+    faces: grain.MapDataset[Any] = grain.MapDataset.source(readable).seed(seed)
     if train:
         faces = faces.shuffle().repeat()
     examples = faces.map(_Cut(size, crop))
