@@ -7,7 +7,7 @@ from jaxtyping import UInt8
 
 from dfd_jax.data.faces import Face
 from dfd_jax.data.synthetic import eyes, geometry, hair, light, relief, scene, skin
-from dfd_jax.data.synthetic.geometry import Field, Relief, Shape, bell, smoothstep
+from dfd_jax.data.synthetic.geometry import Field, Relief, Shape, smoothstep
 from dfd_jax.data.synthetic.light import Light
 from dfd_jax.data.synthetic.parameters import (
     LABELLED,
@@ -61,22 +61,21 @@ def _layers(face: FaceParameters, x: Field, y: Field, step: float) -> np.ndarray
     lamp, turned = light.light_of(face), geometry.rotation(face)
     shape: Shape = geometry.head_shape(face)
     maps = relief.build(face, shape, turned.T @ lamp.towards)
-    surface = geometry.trace(x, y, step, turned, shape, maps)
-    locks = hair.grow(face, x, y, step, turned, shape, lamp)
+    surface = geometry.trace(x, y, turned, shape, maps)
+    locks = hair.grow(face, x, y, step, turned, shape, lamp, surface.margin)
     chin = geometry.project((0.0, shape.bottom - 2.0, 30.0), turned)
     picture = scene.background(face, x, y).astype(np.float32)
     scene.over(picture, locks.light * 0.42, locks.back)
     scene.neck(face, picture, x, y, lamp, chin)
     scene.clothes(face, picture, x, y, lamp)
-    where = np.flatnonzero(surface.coverage > 0)
+    covered = surface.coverage(step).ravel()
+    where = np.flatnonzero(covered > 0)
     head = picture.reshape(3, -1)
-    seen = surface.coverage.ravel()[where]
-    head[:, where] += (_face_light(face, surface, where, maps, lamp, step) - head[:, where]) * seen
-    if face.hair_style in hair.FALLING:
-        scene.over(picture, locks.light, locks.front)
-    else:
-        scene.over(picture, locks.light, locks.front)
-        depth = np.where(surface.coverage > 0.5, surface.z, -100.0)
+    skin_light = _face_light(face, surface, where, maps, lamp, step)
+    head[:, where] += (skin_light - head[:, where]) * covered[where]
+    scene.over(picture, locks.light, locks.front)
+    if face.hair_style not in hair.FALLING:
+        depth = np.where(surface.margin > 0.0, surface.z, -100.0)
         scene.ears(face, picture, x, y, lamp, turned, shape, depth)
     scene.glasses(face, picture, x, y, turned, lamp)
     return picture * light.vignette(x, y)

@@ -15,8 +15,8 @@ def _lids(face: FaceParameters, x: Field, y: Field) -> tuple[Field, Field, Field
     s = (x - 0.3) / half
     span = np.clip(1.0 - s * s, 0.0, 1.0)
     squint = 0.75 * face.smile
-    height = 4.5 + 0.55 * face.eye_size - (0.35 if face.male else 0.0) + 0.5 * face.brow_raise
-    lower = 2.9 - squint
+    height = 4.0 + 0.55 * face.eye_size - (0.35 if face.male else 0.0) + 0.5 * face.brow_raise
+    lower = 3.3 - squint
     upper = height * face.eye_openness - (lower - 0.5) * (1.0 - face.eye_openness)
     tilt = -(0.05 + 0.07 * face.eye_tilt) * x
     skew = 1.0 - 0.16 * s  # the upper lid peaks towards the nose

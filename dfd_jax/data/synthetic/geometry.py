@@ -17,7 +17,7 @@ POINTS = 178.0
 EYES_AT = (89.0, 91.0)  # where the origin lies in the image, in points from its corner
 PIVOT = np.array([0.0, 20.0, 18.0], np.float32)  # forward of the neck: turning keeps eyes in view
 CENTRE_W = -6.0
-TOP, BOTTOM = 66.0, 75.0  # the skull's reach above and below the pupils
+TOP, BOTTOM = 65.0, 73.0  # the skull's reach above and below the pupils
 RELIEF_U, RELIEF_V = (-64.0, 64.0), (-80.0, 96.0)
 TILE = 512
 
@@ -73,7 +73,7 @@ def _rays(x: Field, y: Field, turned: np.ndarray) -> tuple[list[Field], np.ndarr
     return origin, turned[2]
 
 
-@functools.lru_cache(maxsize=8)
+@functools.lru_cache(maxsize=64)
 def _tile(roughness: float, seed: int, blur: float) -> np.ndarray:
     """Periodic noise with spectrum 1/f^roughness, mean 0, variance 1 before blurring."""
     frequency = np.hypot(*np.meshgrid(np.fft.fftfreq(TILE), np.fft.rfftfreq(TILE), indexing="ij"))
@@ -107,24 +107,24 @@ class Shape:
 
     def widths(self, v: Field) -> tuple[Field, Field]:
         """A(v) and dA/dv."""
-        hump = self.jaw * bell(v - 50.0, 20.0)
+        hump = self.jaw * bell(v - 48.0, 20.0)
         return self.width + hump, hump * (v - 50.0) * (-2.0 / 400.0)
 
     def depths(self, v: Field) -> Field:
         """B(v): the jaw reaches further forward than an ellipsoid would."""
-        return self.depth + 6.0 * smoothstep(10.0, 70.0, v)
+        return self.depth + 15.0 * smoothstep(10.0, 78.0, v)
 
     def stretch(self, v: Field) -> Field:
-        """k² of the term (k v)²: an ellipse above the eyes, fuller below them."""
-        return np.where(v < 0, 1.0 / self.top**2, np.maximum(v, 0.0) / self.bottom**3)
+        """k² of the term (k v)²: an ellipse below the eyes, fuller above them."""
+        return np.where(v < 0, np.maximum(-v, 0.0) / self.top**3, 1.0 / self.bottom**2)
 
 
 def head_shape(face: FaceParameters) -> Shape:
     """The bare head; the chin drops with the jaw."""
-    width = 47.5 + 2.2 * face.face_width + (1.0 if face.male else -1.0)
-    jaw = 3.0 * face.jaw_width + (2.0 if face.male else -3.0)
+    width = 43.8 + 2.2 * face.face_width + (0.9 if face.male else -0.7)
+    jaw = 2.6 * face.jaw_width + (0.6 if face.male else -3.2)
     bottom = BOTTOM + 2.5 * face.chin + (1.0 if face.male else -1.5) + 5.0 * face.mouth_open
-    return Shape(width, jaw, 58.0, TOP, bottom)
+    return Shape(width, jaw, 56.0, TOP, bottom)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -141,18 +141,22 @@ class Relief:
 
 @dataclasses.dataclass(frozen=True)
 class Surface:
-    """What each ray meets: head coordinates, depth, unit normal (camera's axes), coverage 0 ... 1."""
+    """What each ray meets: head coordinates, depth, unit normal (camera's axes), signed distance inside the outline."""
 
     u: Field
     v: Field
     w: Field
     z: Field
     normal: np.ndarray
-    coverage: Field
+    margin: Field
+
+    def coverage(self, step: float) -> Field:
+        """How much of each pixel, `step` wide, the surface fills."""
+        return np.clip(self.margin / step + 0.5, 0.0, 1.0)
 
 
 def trace(
-    x: Field, y: Field, step: float, turned: np.ndarray, shape: Shape, relief: Relief | None
+    x: Field, y: Field, turned: np.ndarray, shape: Shape, relief: Relief | None
 ) -> Surface:
     """Where the rays through (x, y) meet the head: a quadratic, iterated as relief and widths move."""
     (ou, ov, ow), (du, dv, dw) = _rays(x, y, turned)
@@ -170,10 +174,10 @@ def trace(
         inside = b * b - a * c
         z = (np.sqrt(np.maximum(inside, 0.0)) - b) / a
     nearest = np.sqrt(np.maximum(1.0 - inside / a, 0.0))  # closest approach, 1 at the silhouette
-    coverage = np.clip((1.0 - nearest) * shape.width / step + 0.5, 0.0, 1.0)
+    margin = (1.0 - nearest) * shape.width
     u, v, w = ou + z * du, ov + z * dv, ow + z * dw
     normal = _normals(shape, relief, u, v, w)
-    return Surface(u, v, w + CENTRE_W, z, np.tensordot(turned, normal, 1), coverage)
+    return Surface(u, v, w + CENTRE_W, z, np.tensordot(turned, normal, 1), margin)
 
 
 def _normals(shape: Shape, relief: Relief | None, u: Field, v: Field, w: Field) -> np.ndarray:
@@ -183,7 +187,7 @@ def _normals(shape: Shape, relief: Relief | None, u: Field, v: Field, w: Field) 
         rise, slope_u, slope_v = (relief(name, u, v) for name in ("height", "du", "dv"))
     width, widening = shape.widths(v)
     forward = (w - rise) / shape.depths(v) ** 2
-    vertical = np.where(v < 0, v / shape.top**2, 1.5 * v * v / shape.bottom**3)
+    vertical = np.where(v < 0, -1.5 * v * v / shape.top**3, v / shape.bottom**2)
     vertical = vertical - u * u * widening / width**3 - forward * slope_v
     normal = np.stack([u / width**2 - forward * slope_u, vertical, forward])
     return normal / np.sqrt((normal * normal).sum(0) + 1e-12)

@@ -46,7 +46,7 @@ def hair_edge(face: FaceParameters, u: Field, v: Field) -> Field:
     front = -45.0 + 2.0 * (not face.male)
     recess = face.receding * (13.0 * bell(au - 24.0, 11.0) + 8.0 * bell(au, 30.0))
     side = {"tied": 2.0, "buzz": 5.0}.get(face.hair_style, 9.0)
-    drop = (side - front) * smoothstep(35.0, 47.0, au)
+    drop = (side - front) * smoothstep(30.0, 43.0, au) ** 1.3
     line = front - recess + drop + 2.0 * bell(au - 33.0, 5.0)
     line = line + face.fringe * (20.0 + 5.0 * bell(u - part, 16.0)) * smoothstep(42.0, 26.0, au)
     if face.hair_style == "bald":
@@ -58,12 +58,12 @@ def hair_edge(face: FaceParameters, u: Field, v: Field) -> Field:
 
 def _opening(face: FaceParameters, u: Field, v: Field) -> Field:
     part = 14.0 * face.hair_part
-    half = 41.0 - 4.0 * face.hair_volume + 3.0 * bell(v - 25.0, 30.0)
-    half = half + 0.06 * np.maximum(v - 40.0, 0.0)
-    top = 45.0
-    high = np.clip(-v / top, 0.0, None)
+    half = 36.5 - 3.0 * face.hair_volume + 3.5 * bell(v - 22.0, 25.0)
+    half = half - 0.08 * np.maximum(v - 40.0, 0.0)
+    high = np.clip(-v / 49.0, 0.0, None)
     lean = part * high * high
-    reach = np.sqrt(((u - lean) / half) ** 2 + high**2.4)
+    power = 1.45 + 0.6 * (face.texture_seed % 11) / 10.0  # from a pointed to a round opening
+    reach = ((np.abs(u - lean) / half) ** power + high**power) ** (1.0 / power)
     edge = (reach - 1.0) * half
     if face.fringe > 0:
         bangs = -46.0 + face.fringe * 25.0 + 0.004 * (u - part) ** 2
@@ -96,23 +96,35 @@ def _strands(face: FaceParameters, s: Surface, step: float) -> tuple[Field, Fiel
     seed = face.texture_seed + 21
     part = 16.0 * face.hair_part * smoothstep(20.0, -60.0, s.v)
     lon = np.arctan2(s.u - part, depth + 4.0)
-    if face.hair_style not in FALLING:  # short hair sweeps across instead of falling
-        lon = lon + 0.012 * face.hair_part * (s.v + 60.0)
     wave = noise(1.5 * lon, 0.35 * s.v, 2.0, seed)
     swing = np.sin(0.16 * s.v + 2.5 * wave + face.texture_seed % 7)
     long = 1.0 if face.hair_style in FALLING else 0.4
     lon = lon + long * face.hair_wave * (0.10 * swing + 0.10 * wave) + 0.02 * wave
-    around = 52.0 * lon
-    coarse = noise(0.55 * around, 0.05 * s.v, 1.0, seed + 1, 0.55 * step)
-    middle = noise(1.6 * around, 0.09 * s.v, 0.8, seed + 2, 1.6 * step)
-    fine = noise(4.5 * around, 0.16 * s.v, 0.5, seed + 3, 4.5 * step)
+    across, down = _combed(face, 52.0 * lon, s.v)
+    short = 1.0 if face.hair_style in FALLING else 2.2
+    coarse = noise(0.55 * across, 0.05 * short * down, 1.0, seed + 1, 0.55 * step)
+    middle = noise(1.6 * across, 0.09 * short * down, 0.8, seed + 2, 1.6 * step)
+    fine = noise(4.5 * across, 0.16 * short * down, 0.5, seed + 3, 4.5 * step)
     return lon, coarse, 0.6 * middle + 0.55 * fine
 
 
-def _directions(normal: np.ndarray) -> np.ndarray:
-    """Strands run down the shell: the vertical, made tangent to it."""
-    along = -normal[1] * normal
-    along[1] += 1.0
+def _sweep(face: FaceParameters) -> float:
+    """The angle by which short hair is combed aside on top, in radians."""
+    side = 1.0 if face.hair_part < 0 else -1.0
+    most = {"parted": 1.15, "short": 0.55, "tied": 0.9, "buzz": 0.3}.get(face.hair_style, 0.0)
+    return side * most * (0.5 + 0.5 * abs(face.hair_part))
+
+
+def _combed(face: FaceParameters, around: Field, v: Field) -> tuple[Field, Field]:
+    angle = _sweep(face) * smoothstep(58.0, 30.0, np.abs(around)) * smoothstep(-10.0, -40.0, v)
+    sine, cosine = np.sin(angle), np.cos(angle)
+    return cosine * around + sine * (v + 50.0), cosine * (v + 50.0) - sine * around
+
+
+def _directions(normal: np.ndarray, angle: float) -> np.ndarray:
+    """Strands run down the shell or aside, by `angle`: that direction, made tangent to it."""
+    flow = np.array([-np.sin(angle), np.cos(angle), 0.0], np.float32)
+    along = flow[:, None, None] - np.tensordot(flow, normal, 1) * normal
     return along / np.sqrt((along * along).sum(0) + 1e-6)
 
 
@@ -124,16 +136,18 @@ def grow(
     turned: np.ndarray,
     head: Shape,
     light: Light,
+    bare: Field,
 ) -> Hair:
-    """The hair of a face at every pixel."""
+    """The hair of a face at every pixel; `bare`: how far each lies inside the head's outline."""
     shell = shell_shape(face, head)
-    s = trace(x, y, step, turned, shell, None)
+    s = trace(x, y, turned, shell, None)
     lon, coarse, fine = _strands(face, s, step)
     ragged = 1.2 * coarse + 0.9 * fine
     soft = 2.2 if face.hair_style in FALLING else 3.2
-    edge = hair_edge(face, s.u, s.v) + ragged
-    outline = smoothstep(-0.4, 1.2 + 0.5 * step, (s.coverage - 0.5) * step + 1.0 + 0.35 * fine)
-    cover = np.minimum(s.coverage, outline) * _end(face, lon, s.v)
+    edge = hair_edge(face, s.u * (head.width / shell.width), s.v) + ragged
+    edge = edge + 9.0 * smoothstep(1.0, -1.0, bare)  # no gap between the temple and its hair
+    outline = s.margin + 0.8 * noise(0.9 * x, 0.9 * y, 0.9, face.texture_seed + 25, 0.9 * step)
+    cover = smoothstep(-0.6 - 0.4 * step, 1.2 + 0.4 * step, outline) * _end(face, lon, s.v)
     front = cover * smoothstep(-soft, soft, edge)
     if face.hair_style in ("bald", "buzz"):
         front = front * (0.55 if face.hair_style == "bald" else 0.8)
@@ -143,6 +157,6 @@ def grow(
         colour = colour * np.exp(0.1 * coarse * np.array([0.3, 0.6, 1.0])[:, None, None])
     root = 1.0 - 0.45 * smoothstep(9.0, 0.0, edge) * (face.hair_style in FALLING)
     deep = root * (1.0 - 0.25 * smoothstep(20.0, 90.0, s.v))
-    lightness = shade_hair(light, s.normal, _directions(s.normal), colour, 0.12 * coarse)
+    lightness = shade_hair(light, s.normal, _directions(s.normal, _sweep(face)), colour, 0.12 * coarse)
     back = cover if face.hair_style in FALLING else np.zeros_like(cover)
     return Hair((lightness * deep).astype(np.float32), front, back, s)

@@ -21,13 +21,13 @@ def mouth_line(face: FaceParameters) -> dict[str, float]:
     """Where the mouth is: half width, height of middle and corners, and the gap's two halves."""
     gap = 13.0 * face.mouth_open + 1.6 * max(face.smile - 0.35, 0.0)
     return {
-        "half": 15.5 + 1.6 * face.mouth_width + 3.6 * face.smile - 2.0 * face.mouth_open,
+        "half": 15.8 + 1.6 * face.mouth_width + 4.4 * face.smile - 2.0 * face.mouth_open,
         "middle": 40.5 + 0.8 * face.smile,
-        "corner": 40.8 - 3.4 * face.smile + 2.5 * face.mouth_open,
+        "corner": 40.8 - 4.0 * face.smile + 2.5 * face.mouth_open,
         "above": 0.3 * gap,
         "below": 0.7 * gap,
-        "upper": 3.0 + 0.9 * face.lip_fullness - 0.9 * face.smile - (0.7 if face.male else 0.0),
-        "lower": 4.6 + 1.3 * face.lip_fullness - 0.9 * face.smile - (0.6 if face.male else 0.0),
+        "upper": 3.5 + 0.9 * face.lip_fullness - 0.9 * face.smile - (0.7 if face.male else 0.0),
+        "lower": 5.4 + 1.3 * face.lip_fullness - 0.9 * face.smile - (0.6 if face.male else 0.0),
     }
 
 
@@ -36,13 +36,13 @@ def _nose(face: FaceParameters, au: Field, v: Field) -> Field:
     wide = 1.0 + 0.18 * face.nose_width + (0.04 if face.male else -0.06) + 0.06 * face.smile
     wide += 0.12 * (face.skin_tone - 0.3)
     along = np.clip((v + 9.0) / (length + 9.0), 0.0, 1.2)
-    underside = smoothstep(length + 6.5, length + 0.5, v)
-    bridge = (2.5 + 12.5 * along**1.15) * smoothstep(-16.0, -2.0, v) * underside
-    ridge = bridge * bell(au / (wide * (4.6 + 3.4 * along**2)), 1.0)
-    tip = 3.6 * bell(au, 5.2 * wide) * bell(v - length + 1.5, 4.6)
-    wing = 5.6 * bell(au - 8.2 * wide, 3.6) * bell(v - length - 0.4, 4.0)
-    groove = -1.2 * bell(au - 11.8 * wide, 2.2) * bell(v - length + 1.0, 5.0)
-    nostril = -2.5 * bell(au - 4.2 * wide, 2.4) * bell(v - length - 4.2, 1.7)
+    underside = smoothstep(length + 4.0, length - 9.0, v)
+    bridge = (2.5 + 12.5 * along**1.25) * smoothstep(-16.0, -2.0, v) * underside
+    ridge = bridge * bell(au / (wide * (4.2 + 3.6 * along**2)), 1.0)
+    tip = 10.5 * bell(au, 5.6 * wide) * bell(v - length + 0.8, 6.2)
+    wing = 6.6 * bell(au - 8.0 * wide, 3.9) * bell(v - length - 1.0, 4.8)
+    groove = -1.6 * bell(au - 11.8 * wide, 2.2) * bell(v - length + 1.0, 5.0)
+    nostril = -2.2 * bell(au - 4.4 * wide, 2.3) * bell(v - length - 4.6, 1.6)
     return ridge + tip + wing + groove + nostril
 
 
@@ -87,7 +87,7 @@ def _mouth(face: FaceParameters, u: Field, v: Field) -> Field:
     philtrum = -0.9 * bell(u, 1.9) * bell(v - 34.0, 3.2)
     drop = 6.0 * face.mouth_open
     under = -3.0 * bell(u, 13.0) * bell(v - 51.5 - drop, 4.0)
-    chin = (9.0 + 1.5 * face.chin) * bell(u, 15.0) * bell(v - 65.0 - drop, 9.0)
+    chin = (11.0 + 1.5 * face.chin) * bell(u, 13.5) * bell(v - 63.0 - drop, 9.0)
     cleft = -1.1 * max(face.chin, 0.0) * bell(u, 2.0) * bell(v - 64.0 - drop, 4.0)
     return muzzle + upper + lower + between * span + corner + philtrum + under + chin + cleft
 
@@ -95,7 +95,7 @@ def _mouth(face: FaceParameters, u: Field, v: Field) -> Field:
 def _wrinkles(face: FaceParameters, u: Field, v: Field) -> Field:
     au = np.abs(u)
     old = float(np.clip((face.age - 32) / 38, 0, 1))
-    wander = noise(0.8 * u, 0.5 * v, 2.0, face.texture_seed) * 1.3
+    wander = noise(0.4 * u, 0.2 * v, 2.0, face.texture_seed) * 1.6
     forehead = np.zeros_like(u)
     for height in (-26.0, -32.5, -39.0):
         forehead -= bell(v - height + 0.0022 * u * u - wander, 1.2)

@@ -36,10 +36,11 @@ def background(face: FaceParameters, x: Field, y: Field) -> np.ndarray:
     cloud = noise(0.10 * x, 0.10 * y, 2.4, seed)
     tilt = np.float32(np.cos(7.0 * hue)) * x / POINTS + (y + 2.0) / POINTS
     if face.background == "studio":
-        base = _hue(hue, 0.10 + 0.5 * (hue * 7 % 1), 0.25 + 0.6 * light)[:, None, None]
+        base = _hue(hue, 0.06 + 0.42 * (hue * 7 % 1) ** 1.5, 0.22 + 0.6 * light)[:, None, None]
         glow = 1.15 - 0.55 * smoothstep(30.0, 130.0, np.hypot(x - 20 * np.cos(9 * hue), y - 10))
         return base * (glow + 0.05 * cloud)
-    low, high = _hue(hue, 0.35, 0.15 + 0.4 * light), _hue(hue + 0.08, 0.25, 0.45 + 0.5 * light)
+    low = _hue(hue, 0.05 + 0.3 * (hue * 11 % 1), 0.12 + 0.4 * light)
+    high = _hue(hue + 0.08, 0.18, 0.4 + 0.5 * light)
     mixed = smoothstep(-0.6, 0.6, tilt + 0.18 * cloud)
     picture = low[:, None, None] * mixed + high[:, None, None] * (1.0 - mixed)
     if face.background == "bokeh":
@@ -56,8 +57,8 @@ def _discs(picture: np.ndarray, seed: int, hue: float, light: float, x: Field, y
         cx, cy = rng.uniform(-95, 95), rng.uniform(-95, 60)
         radius = rng.uniform(7, 22)
         near = np.abs(hue + rng.normal(0, 0.08))
-        tone = _hue(near, rng.uniform(0.1, 0.5), rng.uniform(0.15, 0.75) + 0.25 * light)
-        disc = smoothstep(radius * 1.18, radius * 0.82, np.hypot(x - cx, y - cy))
+        tone = _hue(near, rng.uniform(0.05, 0.4), rng.uniform(0.15, 0.75) + 0.25 * light)
+        disc = smoothstep(radius * 1.5, radius * 0.6, np.hypot(x - cx, y - cy))
         over(picture, tone, disc * np.float32(rng.uniform(0.15, 0.5)))
 
 
@@ -75,7 +76,7 @@ def _room(picture: np.ndarray, seed: int, hue: float, light: float, x: Field, y:
 
 
 def _neck_width(face: FaceParameters) -> float:
-    return 32.0 + 1.5 * face.jaw_width if face.male else 26.0 + 1.0 * face.jaw_width
+    return (29.0 if face.male else 23.0) + 1.5 * face.jaw_width
 
 
 def neck(
@@ -139,7 +140,7 @@ def clothes(face: FaceParameters, picture: np.ndarray, x: Field, y: Field, light
     )
     power = float(light.lamp.mean() * 0.75 + light.sky.mean() * 0.5)
     value = 0.10 + (0.25 if face.clothes == "suit" else 0.75) * face.clothes_light
-    tone = _hue(face.clothes_hue, 0.15 + 0.5 * (face.clothes_hue * 5 % 1), value)
+    tone = _hue(face.clothes_hue, 0.1 + 0.45 * (face.clothes_hue * 5 % 1) ** 1.5, value)
     if face.clothes in ("suit", "shirt"):
         _collar(face, picture, x, y, slope, neck_half, step, shade * power)
     if face.clothes == "suit":
@@ -161,7 +162,7 @@ def _collar(
     """A shirt's collar, open or closed with a tie under a jacket."""
     ax, suit = np.abs(x), face.clothes == "suit"
     open_to = 20.0 if suit else 34.0
-    throat = slope - 9.0 + open_to * np.clip(1.0 - ax / (neck_half + 2.0), 0.0, 1.0) ** 0.9
+    throat = slope + 2.0 - 11.0 * smoothstep(neck_half + 13.0, neck_half + 4.0, ax) + open_to * np.clip(1.0 - ax / (neck_half + 2.0), 0.0, 1.0) ** 0.9
     fall = np.clip((y - throat) / step + 0.5, 0.0, 1.0)
     cloth = (
         _hue(face.background_hue + 0.3, 0.06, 0.92) if suit else _hue(face.clothes_hue, 0.2, 0.85)
@@ -201,7 +202,7 @@ def ears(
         if not dx.size:
             continue
         dx = dx + 0.16 * dy + side * np.float32(np.radians(face.roll)) * dy
-        q = np.sqrt((dx / (wide * (1.0 - 0.018 * dy))) ** 2 + (dy / 15.5) ** 2)
+        q = np.sqrt((dx / (wide * (1.0 - 0.018 * dy))) ** 2 + (dy / 17.0) ** 2)
         alpha = np.clip((1.0 - q) * wide / step + 0.5, 0.0, 1.0)
         alpha = alpha * smoothstep(3.0, -3.0, head_z[where] - centre[2])
         bowl = bell(q - 0.35, 0.28) * smoothstep(9.0, 2.0, dy)
@@ -236,7 +237,7 @@ def glasses(
         thin + 0.6 * step, thin - 0.6 * step, np.abs(q - 1.0) * 0.5 * (half_u + half_v)
     )
     bridge = bell(v + 1.5 + 0.05 * au * au, thin) * smoothstep(5.5, 4.0, au)
-    arm = bell(v + 2.0, thin) * smoothstep(36.0, 37.5, au) * smoothstep(51.0, 48.0, au)
+    arm = bell(v + 2.0, thin) * smoothstep(36.0, 37.5, au) * smoothstep(45.0, 43.5, au)
     lens = smoothstep(1.0, 0.94, q)
     glare = bell(
         u * np.sign(light.towards[0]) * 0.7 + v - 8.0 * np.sign(light.towards[0]) - 4.0, 4.5

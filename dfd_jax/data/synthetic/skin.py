@@ -95,8 +95,8 @@ def skin(face: FaceParameters, u: Field, v: Field, step: float) -> Paint:
     paint.tint((0.82, 0.75, 0.74), 0.7 * bell(au - 20.0, 12.0) * bell(v + 3.5, 5.5))
     if face.freckles + old > 0.05:
         spots = noise(1.7 * u, 1.7 * v, 0.9, seed + 6, 1.7 * step)
-        spots = smoothstep(0.9, 2.0, spots + 0.5 * bell(v - 15.0, 16.0) * bell(au - 18.0, 22.0))
-        paint.tint((0.66, 0.52, 0.42), spots * (0.85 * face.freckles + 0.45 * old**2))
+        spots = smoothstep(1.3, 2.4, spots + 0.5 * bell(v - 15.0, 16.0) * bell(au - 18.0, 22.0))
+        paint.tint((0.66, 0.52, 0.42), spots * (0.85 * face.freckles + 0.30 * old**2))
     oily = bell(au, 14.0) * (bell(v + 36.0, 16.0) + bell(v - 20.0, 14.0))
     paint.gloss += 0.35 * oily + 0.12 * pores
     return paint
@@ -109,14 +109,13 @@ def stubble(face: FaceParameters, paint: Paint, u: Field, v: Field, step: float)
     m = mouth_line(face)
     au, seed = np.abs(u), face.texture_seed
     rough = noise(1.1 * u, 1.1 * v, 1.0, seed + 7, 1.1 * step)
-    edge = 30.0 - 26.0 * smoothstep(22.0, 43.0, au)  # cheek line: low in front, up to the ear
-    jaw = smoothstep(-4.0, 5.0, v - edge - 8.0 + 1.6 * rough)
-    s = au / (m["half"] + 3.0)
-    bare = smoothstep(1.15, 0.8, s) * smoothstep(m["corner"] - 5.5, m["corner"] - 2.0, v)
-    bare = bare * smoothstep(m["middle"] + m["below"] + 9.0, m["middle"] + m["below"] + 6.0, v)
-    moustache = bell((v - m["middle"] + m["above"] + 6.0) / 4.2, 1.0) * smoothstep(1.35, 0.9, s)
-    cover = np.clip(np.maximum(jaw * (1 - bare), moustache * smoothstep(-2, 1, rough + 1)), 0, 1)
-    cover = cover * smoothstep(30.5, 33.5, v + 0.05 * au)
+    edge = 39.0 - 30.0 * smoothstep(18.0, 41.0, au)  # cheek line: low in front, up to the ear
+    jaw = smoothstep(-5.0, 6.0, v - edge + 1.8 * rough)
+    floor = m["middle"] + m["below"] + m["lower"]
+    bare = bell(au - 9.0, 4.0) * bell(v - floor - 2.5, 3.0)
+    lip = m["middle"] - m["above"] - m["upper"] + 6.0 * (au / (m["half"] + 4.0)) ** 2
+    moustache = smoothstep(-6.0, -3.0, v - lip + 0.5 * rough) * smoothstep(24.0, 17.0, au)
+    cover = np.clip(np.maximum(jaw, moustache) * (1.0 - 0.75 * bare), 0.0, 1.0)
     fine = noise(4.0 * u + 0.5 * v, 1.6 * v, 0.7, seed + 8, 4.0 * step)
     if face.beard < 0.5:
         paint.tint((0.74, 0.76, 0.82), cover * face.beard * 2.4 * (0.8 + 0.25 * fine))
@@ -133,7 +132,8 @@ def brows(face: FaceParameters, paint: Paint, u: Field, v: Field, step: float) -
     t = (au - 8.5) / (24.5 if face.male else 24.0)
     arch = (3.2 if face.male else 4.6) + 1.6 * face.brow_arch
     lift = (0.0 if face.male else -1.4) - 5.0 * face.brow_raise
-    line = -11.8 + lift - arch * (1.0 - ((t - 0.62) / 0.62) ** 2) + arch * 0.5
+    bend = np.where(t < 0.66, (t - 0.66) / 0.78, (t - 0.66) / 0.44)
+    line = -11.2 + lift - arch * (1.0 - bend * bend)
     thick = (2.5 if face.male else 1.75) * (1.0 + 0.3 * face.brow_thickness)
     thick = thick * np.clip(1.15 - 0.75 * np.clip(t, 0.0, 1.0) ** 1.5, 0.1, 1.2)
     hairs = noise(2.6 * u + 3.0 * np.sign(u) * v, 1.1 * v, 0.7, face.texture_seed + 9, 2.6 * step)
