@@ -1,0 +1,102 @@
+"""An evaluation as dfd_jax.evaluate writes it, with known numbers, for the tests of reports."""
+
+from typing import Any
+
+CONDITIONS = ("Black_Hair", "Male", "all")
+
+
+def verdict(r: float, kept: float, q: float) -> dict[str, Any]:
+    """A detector's results with the protocol's formulas applied to R and q."""
+    return {
+        "R": r,
+        "R_protected": kept,
+        "q": q,
+        "q_interval": [max(0.0, q - 0.02), min(1.0, q + 0.03)],
+        "precision": r / (r + q),
+        "recall": r,
+        "f1": 2 * r / (r + q + 1),
+        "floor": 2 * r / (r + 2),
+        "cap": 2 * r / (r + 1),
+        "auc": 0.876,
+        "counts": {"tp": 61, "fn": 2, "fp": 1234, "tn": 4321},
+    }
+
+
+def evaluated_row(
+    name: str, l2: float, disrupted: float, qs: tuple[float, float]
+) -> dict[str, Any]:
+    cells = [
+        {
+            "generator": "stargan",
+            "condition": condition,
+            "n": 315 if condition == "all" else 63,
+            "l2": l2,
+            "l2_median": l2 * 0.9,
+            "l2_interval": [l2 * 0.8, l2 * 1.2],
+            "masked_l2": l2 * 1.5,
+            "empty_masks": 0,
+            "disrupted": disrupted,
+            "disrupted_interval": [disrupted * 0.95, disrupted],
+            "detectors": {
+                "xception": verdict(0.97, 0.96, qs[0]),
+                "resnet18": verdict(0.94, 0.90, qs[1]),
+            },
+        }
+        for condition in CONDITIONS
+    ]
+    return {"row": name, "linf_255": 6, "rms_255": 4.1, "psnr": 35.2, "ssim": 0.971, "cells": cells}
+
+
+def example() -> dict[str, Any]:
+    """Three rows; P breaks 98.4 % of the fakes, lowers q of xception and raises q of resnet18."""
+    unprotected = evaluated_row("no protection", 0.0, 0.0, (0.87, 0.75))
+    unprotected |= {"linf_255": 0, "rms_255": 0, "psnr": None, "ssim": 1.0}
+    return {
+        "created": "2030-01-02T03:04:05",
+        "commit": "abc1234",
+        "command": "evaluate --workdir <W> & more",
+        "device": "cpu",
+        "seed": 3,
+        "step": 900,
+        "perturber": {"model": "unet", "hyper": {"width": 16}, "input_size": 64, "sha256": "ffee"},
+        "generators": [{"name": "stargan", "sha256": "aa11"}],
+        "detectors": [
+            {"name": "resnet18", "sha256": "cc33", "in_the_loop": False},
+            {"name": "xception", "sha256": "bb22", "in_the_loop": True},
+        ],
+        "photos": {
+            "count": 63,
+            "split": "test",
+            "source": "folder",
+            "sha256": "dd44",
+            "skipped": 1,
+        },
+        "rows": [
+            unprotected,
+            evaluated_row("random noise", 5e-5, 0.0, (0.87, 0.75)),
+            evaluated_row("P", 0.214, 0.984, (0.04, 0.80)),
+        ],
+        "regions": [{"side": 256, "scale": 4.0, "l2": 0.181, "disrupted": 0.93, "linf_255": 6}],
+        "channels": [
+            {
+                "channel": "JPEG 75",
+                "l2": 0.123,
+                "disrupted": 0.77,
+                "q": {"xception": 0.31, "resnet18": 0.99},
+                "R_protected": {"xception": 0.95, "resnet18": 0.5},
+            }
+        ],
+        "speed": {"batch_1_ms": 11.42, "best_batch": 16, "best_batch_ms": 4.26},
+        "protects_against": ["StarGAN at 64 px"],
+        "not_tested_against": ["diffusion <models>"],
+    }
+
+
+def without_numbers(node: Any, blank: float | None, name: str = "") -> Any:
+    """`node` with everything but names replaced by `blank`."""
+    if isinstance(node, dict):
+        return {key: without_numbers(value, blank, key) for key, value in node.items()}
+    if isinstance(node, list):
+        return [without_numbers(value, blank, name) for value in node]
+    names = {"name", "row", "generator", "condition", "channel"}
+    return node if name in names else blank
