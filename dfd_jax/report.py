@@ -1,6 +1,6 @@
-"""What people look at after a run: a table in the terminal, an HTML file, Markdown for a README.
+"""What people look at after a run: tables in the terminal, and Markdown for a README.
 
-All are drawn from the JSON that dfd_jax.evaluate writes; tables.py words the numbers.
+Drawn from the JSON that dfd_jax.evaluate writes. tables.py words the numbers; page.py is the HTML.
 """
 
 import dataclasses
@@ -14,10 +14,7 @@ from rich.table import Table as RichTable
 from rich.text import Text
 
 from dfd_jax import tables
-from dfd_jax.page import write_html
 from dfd_jax.tables import Table
-
-__all__ = ["markdown_table", "print_evaluation", "write_html"]
 
 LOG_WIDTH = 120  # columns where the output is no terminal
 SPACING = 2  # characters between two columns

@@ -1,4 +1,4 @@
-"""From an evaluation (the JSON of dfd_jax.evaluate) to tables and sentences; report.py draws them.
+"""From an evaluation (the JSON of dfd_jax.evaluate) to the tables and sentences of its reports.
 
 Every renderer shows the same `Table`s, so a number looks alike in a terminal, in HTML and in
 Markdown. A missing value (absent, null, NaN) is shown as a dash. Nothing here computes a result: it

@@ -13,7 +13,8 @@ import evaluations
 import numpy as np
 import pytest
 
-from dfd_jax import picture, report, tables
+from dfd_jax import picture, tables
+from dfd_jax.page import write_html
 
 
 @pytest.fixture
@@ -53,7 +54,7 @@ class Page(html.parser.HTMLParser):
 
 
 def written(path: pathlib.Path, *args: Any) -> tuple[str, Page]:
-    report.write_html(path, *args)
+    write_html(path, *args)
     text = path.read_text(encoding="utf-8")
     return text, Page(text)
 
