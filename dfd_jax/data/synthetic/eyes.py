@@ -30,7 +30,8 @@ def _ball(face: FaceParameters, paint: Paint, x: Field, y: Field, alpha: Field, 
     dx, dy = x, y + 0.4
     r = np.sqrt(dx * dx + dy * dy)
     angle = np.arctan2(dy, dx)
-    white = linear((222, 214, 208))[:, None] * (1.0 - 0.35 * smoothstep(4.0, 11.0, np.abs(x)))
+    white = linear((214, 205, 199))[:, None] * (1.0 - 0.45 * face.skin_tone)
+    white = white * (1.0 - 0.35 * smoothstep(4.0, 11.0, np.abs(x)))
     paint.lay(white, alpha)
     fibres = noise(9.0 * angle, 0.8 * r, 0.8, face.texture_seed + 11)
     tone = ramp(EYE_TONES, face.eye_colour)[:, None] * np.exp(0.28 * fibres)

@@ -104,6 +104,7 @@ class Shape:
     depth: float
     top: float
     bottom: float
+    forward: float = 0.0  # how far the jaw's axis lies in front of the skull's
 
     def widths(self, v: Field) -> tuple[Field, Field]:
         """A(v) and dA/dv."""
@@ -112,7 +113,14 @@ class Shape:
 
     def depths(self, v: Field) -> Field:
         """B(v): the jaw reaches further forward than an ellipsoid would."""
-        return self.depth + 15.0 * smoothstep(10.0, 78.0, v)
+        return self.depth + 15.0 * smoothstep(10.0, 78.0, v) - self.axis(v)[0]
+
+    def axis(self, v: Field) -> tuple[Field, Field]:
+        """How far the cross-section's centre lies before CENTRE_W, and its slope in v."""
+        if not self.forward:
+            return np.float32(0.0) * v, np.float32(0.0) * v
+        t = np.clip((v - 8.0) / 52.0, 0.0, 1.0)
+        return self.forward * t * t * (3.0 - 2.0 * t), self.forward * 6.0 * t * (1.0 - t) / 52.0
 
     def stretch(self, v: Field) -> Field:
         """k² of the term (k v)²: an ellipse below the eyes, fuller above them."""
@@ -124,7 +132,7 @@ def head_shape(face: FaceParameters) -> Shape:
     width = 43.8 + 2.2 * face.face_width + (0.9 if face.male else -0.7)
     jaw = 2.6 * face.jaw_width + (0.6 if face.male else -3.2)
     bottom = BOTTOM + 2.5 * face.chin + (1.0 if face.male else -1.5) + 5.0 * face.mouth_open
-    return Shape(width, jaw, 56.0, TOP, bottom)
+    return Shape(width, jaw, 56.0, TOP, bottom, 15.0)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -155,18 +163,16 @@ class Surface:
         return np.clip(self.margin / step + 0.5, 0.0, 1.0)
 
 
-def trace(
-    x: Field, y: Field, turned: np.ndarray, shape: Shape, relief: Relief | None
-) -> Surface:
+def trace(x: Field, y: Field, turned: np.ndarray, shape: Shape, relief: Relief | None) -> Surface:
     """Where the rays through (x, y) meet the head: a quadratic, iterated as relief and widths move."""
     (ou, ov, ow), (du, dv, dw) = _rays(x, y, turned)
     ow = ow - CENTRE_W
     z = np.full_like(ou, 40.0)
-    rise = np.float32(0.0)
     for _ in range(4):
         u, v = ou + z * du, ov + z * dv
+        rise = shape.axis(v)[0]
         if relief is not None:
-            rise = relief("height", u, v)
+            rise = rise + relief("height", u, v)
         across, depth, k2 = shape.widths(v)[0] ** -2, shape.depths(v) ** -2, shape.stretch(v)
         a = du * du * across + dw * dw * depth + dv * dv * k2
         b = ou * du * across + (ow - rise) * dw * depth + ov * dv * k2
@@ -182,9 +188,11 @@ def trace(
 
 def _normals(shape: Shape, relief: Relief | None, u: Field, v: Field, w: Field) -> np.ndarray:
     """Unit gradients of the implicit surface, in the head's axes, as (3, ...)."""
-    rise = slope_u = slope_v = np.float32(0.0)
+    rise, slope_v = shape.axis(v)
+    slope_u = np.float32(0.0)
     if relief is not None:
-        rise, slope_u, slope_v = (relief(name, u, v) for name in ("height", "du", "dv"))
+        slope_u, slope_v = relief("du", u, v), slope_v + relief("dv", u, v)
+        rise = rise + relief("height", u, v)
     width, widening = shape.widths(v)
     forward = (w - rise) / shape.depths(v) ** 2
     vertical = np.where(v < 0, -1.5 * v * v / shape.top**3, v / shape.bottom**2)

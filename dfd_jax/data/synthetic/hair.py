@@ -143,11 +143,16 @@ def grow(
     s = trace(x, y, turned, shell, None)
     lon, coarse, fine = _strands(face, s, step)
     ragged = 1.2 * coarse + 0.9 * fine
-    soft = 2.2 if face.hair_style in FALLING else 3.2
-    edge = hair_edge(face, s.u * (head.width / shell.width), s.v) + ragged
-    edge = edge + 9.0 * smoothstep(1.0, -1.0, bare)  # no gap between the temple and its hair
-    outline = s.margin + 0.8 * noise(0.9 * x, 0.9 * y, 0.9, face.texture_seed + 25, 0.9 * step)
-    cover = smoothstep(-0.6 - 0.4 * step, 1.2 + 0.4 * step, outline) * _end(face, lon, s.v)
+    falls = face.hair_style in FALLING
+    u = s.u * (head.width / shell.width)
+    if not falls:  # no gap between the temple and the hair beyond it
+        u = u + np.sign(u) * np.maximum(46.0 - np.abs(u), 0.0) * smoothstep(0.5, -0.5, bare)
+    edge = hair_edge(face, u, s.v) + ragged
+    tuft = (1.3, 0.10) if falls else (1.1, 1.1)
+    fuzz = noise(tuft[0] * x, tuft[1] * y, 0.9, face.texture_seed + 25, 1.2 * step)
+    cover = smoothstep(-0.8 - 0.4 * step, 1.6 + 0.4 * step, s.margin + 0.45 * fuzz)
+    cover = cover * _end(face, lon, s.v)
+    soft = 2.2 if falls else 3.4
     front = cover * smoothstep(-soft, soft, edge)
     if face.hair_style in ("bald", "buzz"):
         front = front * (0.55 if face.hair_style == "bald" else 0.8)
@@ -155,8 +160,10 @@ def grow(
     colour = hair_tone(face)[:, None, None] * strands
     if face.hair_colour == "blond":
         colour = colour * np.exp(0.1 * coarse * np.array([0.3, 0.6, 1.0])[:, None, None])
-    root = 1.0 - 0.45 * smoothstep(9.0, 0.0, edge) * (face.hair_style in FALLING)
+    root = 1.0 - 0.45 * smoothstep(9.0, 0.0, edge) * falls
     deep = root * (1.0 - 0.25 * smoothstep(20.0, 90.0, s.v))
-    lightness = shade_hair(light, s.normal, _directions(s.normal, _sweep(face)), colour, 0.12 * coarse)
-    back = cover if face.hair_style in FALLING else np.zeros_like(cover)
+    lightness = shade_hair(
+        light, s.normal, _directions(s.normal, _sweep(face)), colour, 0.12 * coarse
+    )
+    back = cover if falls else np.zeros_like(cover)
     return Hair((lightness * deep).astype(np.float32), front, back, s)

@@ -41,7 +41,7 @@ def shade_skin(
     light: Light, normal: np.ndarray, colour: np.ndarray, gloss: Field, lit: Field, sheltered: Field
 ) -> np.ndarray:
     """Light leaving the skin, (3, n): soft diffusion, sky and floor by `sheltered`, a soft sheen."""
-    nx, ny, nz = normal
+    _, ny, nz = normal
     facing = np.tensordot(light.towards, normal, 1)
     up = 0.5 - 0.5 * ny
     out = np.empty_like(colour)
@@ -58,7 +58,9 @@ def shade_skin(
     fresnel = (1.0 - np.clip(nz, 0.0, 1.0)) ** 3
     sheen = gloss * lit * (0.055 * s4 * s4 + 0.17 * s16 * s16) + 0.05 * fresnel * sheltered
     sheen = sheen * (0.6 + 0.4 * sheltered)
-    return out + np.multiply.outer(light.lamp, sheen)
+    side = np.clip(-np.sign(light.towards[0]) * normal[0], 0.0, 1.0)
+    rim = 0.30 * fresnel * side * sheltered
+    return out + np.multiply.outer(light.lamp, sheen) + rim * (0.3 + 0.7 * colour)
 
 
 def shade_hair(
@@ -75,8 +77,8 @@ def shade_hair(
     lamp, sky, floor = (tone[:, None, None] for tone in (light.lamp, light.sky, light.floor))
     base = lamp * direct + sky * up + floor * (1 - up)
     band = np.maximum(1.0 - th * th, 0.0)
-    narrow, wide = band**30, band**8
-    gleam = facing * (0.07 * narrow * lamp + 0.55 * wide * colour)
+    wide = band**6
+    gleam = facing * (0.035 * band**24 * lamp + 0.55 * wide * colour)
     return colour * base * 0.85 + gleam
 
 

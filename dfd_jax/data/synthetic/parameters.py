@@ -87,7 +87,8 @@ def _lot(rng: np.random.Generator, names: Sequence[str], weights: Sequence[float
 def _sample_hair(rng: np.random.Generator, male: bool, age: float, skin: float) -> dict:
     """Colour and cut. Grey comes with age; blond becomes rare on dark skin."""
     gray = 0.02 + 1.2 * float(np.clip((age - 42) / 40, 0, 1))
-    colour = _lot(rng, HAIR_COLOURS, (0.3 + skin, 0.32 * (1.1 - skin), 0.38, gray))
+    weights = (0.24 + 1.0 * skin, 0.55 * (1 - skin) ** 2, 0.45 * (1.1 - skin), gray)
+    colour = _lot(rng, HAIR_COLOURS, weights)
     old = float(np.clip((age - 30) / 40, 0, 1))
     if male:
         weights = (0.05 + 0.12 * old, 0.16, 0.42, 0.36, 0.0, 0.01, 0.02)
@@ -130,6 +131,14 @@ def _sample_moment(rng: np.random.Generator) -> dict:
     }
 
 
+def _sample_hue(rng: np.random.Generator) -> float:
+    """Mostly what walls, leaves and cloth have: blues, browns, greens."""
+    middle, spread = ((0.6, 0.05), (0.08, 0.03), (0.32, 0.06), (0.95, 0.1))[
+        int(rng.choice(4, p=(0.42, 0.28, 0.16, 0.14)))
+    ]
+    return float(rng.normal(middle, spread) % 1.0)
+
+
 def _sample_surroundings(rng: np.random.Generator, male: bool) -> dict:
     suit = 0.4 if male else 0.15
     return {
@@ -139,10 +148,10 @@ def _sample_surroundings(rng: np.random.Generator, male: bool) -> dict:
         "light_warmth": float(rng.beta(2, 2)),
         "exposure": float(rng.beta(2, 2)),
         "background": _lot(rng, BACKGROUNDS, (0.35, 0.2, 0.3, 0.15)),
-        "background_hue": float(rng.uniform()),
+        "background_hue": _sample_hue(rng),
         "background_light": float(rng.uniform()),
         "clothes": _lot(rng, CLOTHES, (0.3, suit, 0.2, 0.25)),
-        "clothes_hue": float(rng.uniform()),
+        "clothes_hue": _sample_hue(rng),
         "clothes_light": float(rng.uniform()),
         "texture_seed": int(rng.integers(2**31)),
     }
@@ -154,7 +163,7 @@ def sample_parameters(rng: np.random.Generator) -> FaceParameters:
     age = float(18 + 60 * rng.beta(1.2, 1.9))
     skin = float(rng.beta(1.1, 1.7))
     bearded = male and rng.uniform() < 0.35
-    light_eyes = rng.uniform() < 0.55 * (1 - skin) ** 1.5
+    light_eyes = rng.uniform() < 0.65 * (1 - skin) ** 3
     return FaceParameters(
         male=male,
         age=age,

@@ -136,7 +136,7 @@ def build(face: FaceParameters, shape: Shape, light: np.ndarray) -> Relief:
     height = height + _mouth(face, u, v) + _wrinkles(face, u, v)
     height = height * smoothstep(66.0, 50.0, au)
     inside = 1.0 - (u / shape.widths(v)[0]) ** 2 - shape.stretch(v) * v * v
-    base = CENTRE_W + shape.depths(v) * np.sqrt(np.maximum(inside, 0.0))
+    base = CENTRE_W + shape.axis(v)[0] + shape.depths(v) * np.sqrt(np.maximum(inside, 0.0))
     hollow = np.maximum(ndimage.gaussian_filter(height, 2.0) - height, 0.0) * 0.9
     hollow += np.maximum(ndimage.gaussian_filter(height, 7.0) - height, 0.0) * 0.7
     maps = {

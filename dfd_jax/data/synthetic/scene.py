@@ -36,10 +36,10 @@ def background(face: FaceParameters, x: Field, y: Field) -> np.ndarray:
     cloud = noise(0.10 * x, 0.10 * y, 2.4, seed)
     tilt = np.float32(np.cos(7.0 * hue)) * x / POINTS + (y + 2.0) / POINTS
     if face.background == "studio":
-        base = _hue(hue, 0.06 + 0.42 * (hue * 7 % 1) ** 1.5, 0.22 + 0.6 * light)[:, None, None]
+        base = _hue(hue, 0.06 + 0.45 * (hue * 37 % 1) ** 1.5, 0.22 + 0.6 * light)[:, None, None]
         glow = 1.15 - 0.55 * smoothstep(30.0, 130.0, np.hypot(x - 20 * np.cos(9 * hue), y - 10))
         return base * (glow + 0.05 * cloud)
-    low = _hue(hue, 0.05 + 0.3 * (hue * 11 % 1), 0.12 + 0.4 * light)
+    low = _hue(hue, 0.05 + 0.3 * (hue * 31 % 1), 0.12 + 0.4 * light)
     high = _hue(hue + 0.08, 0.18, 0.4 + 0.5 * light)
     mixed = smoothstep(-0.6, 0.6, tilt + 0.18 * cloud)
     picture = low[:, None, None] * mixed + high[:, None, None] * (1.0 - mixed)
@@ -140,7 +140,7 @@ def clothes(face: FaceParameters, picture: np.ndarray, x: Field, y: Field, light
     )
     power = float(light.lamp.mean() * 0.75 + light.sky.mean() * 0.5)
     value = 0.10 + (0.25 if face.clothes == "suit" else 0.75) * face.clothes_light
-    tone = _hue(face.clothes_hue, 0.1 + 0.45 * (face.clothes_hue * 5 % 1) ** 1.5, value)
+    tone = _hue(face.clothes_hue, 0.08 + 0.5 * (face.clothes_hue * 43 % 1) ** 1.5, value)
     if face.clothes in ("suit", "shirt"):
         _collar(face, picture, x, y, slope, neck_half, step, shade * power)
     if face.clothes == "suit":
@@ -162,7 +162,12 @@ def _collar(
     """A shirt's collar, open or closed with a tie under a jacket."""
     ax, suit = np.abs(x), face.clothes == "suit"
     open_to = 20.0 if suit else 34.0
-    throat = slope + 2.0 - 11.0 * smoothstep(neck_half + 13.0, neck_half + 4.0, ax) + open_to * np.clip(1.0 - ax / (neck_half + 2.0), 0.0, 1.0) ** 0.9
+    throat = (
+        slope
+        + 2.0
+        - 11.0 * smoothstep(neck_half + 13.0, neck_half + 4.0, ax)
+        + open_to * np.clip(1.0 - ax / (neck_half + 2.0), 0.0, 1.0) ** 0.9
+    )
     fall = np.clip((y - throat) / step + 0.5, 0.0, 1.0)
     cloth = (
         _hue(face.background_hue + 0.3, 0.06, 0.92) if suit else _hue(face.clothes_hue, 0.2, 0.85)
@@ -195,14 +200,18 @@ def ears(
     step = float(x[0, 1] - x[0, 0])
     tone = ramp(SKIN_TONES, face.skin_tone) * np.array([1.0, 0.86, 0.83], np.float32)
     for side in (-1, 1):
-        centre = project((side * (shape.width + 1.5), 11.0, -4.0), turned)
-        wide = 6.0 * float(np.clip(1.0 + 1.6 * side * -np.sin(np.radians(face.yaw)), 0.3, 1.8))
+        centre = project((side * (shape.width + 0.6), 11.0, -4.0), turned)
+        wide = (5.8 if face.male else 5.0) * float(
+            np.clip(1.0 + 1.6 * side * -np.sin(np.radians(face.yaw)), 0.3, 1.8)
+        )
         where = np.ix_(np.abs(y[:, 0] - centre[1]) < 22.0, np.abs(x[0] - centre[0]) < 16.0)
         dx, dy = side * (x[where] - centre[0]), y[where] - centre[1]
         if not dx.size:
             continue
         dx = dx + 0.16 * dy + side * np.float32(np.radians(face.roll)) * dy
-        q = np.sqrt((dx / (wide * (1.0 - 0.018 * dy))) ** 2 + (dy / 17.0) ** 2)
+        q = np.sqrt(
+            (dx / (wide * (1.0 - 0.018 * dy))) ** 2 + (dy / (17.0 if face.male else 15.5)) ** 2
+        )
         alpha = np.clip((1.0 - q) * wide / step + 0.5, 0.0, 1.0)
         alpha = alpha * smoothstep(3.0, -3.0, head_z[where] - centre[2])
         bowl = bell(q - 0.35, 0.28) * smoothstep(9.0, 2.0, dy)
