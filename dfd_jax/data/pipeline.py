@@ -46,8 +46,9 @@ def make_loader(
 
     `get_state` and `set_state` of the iterator save and restore its position; what follows is the
     same, bit for bit. `workers` > 0 decodes in as many processes instead of threads: absl's flags
-    must have been parsed by then, and the order of the stream depends on their number. ValueError
-    if the source is empty or, once that is known, if no photo in it can be read.
+    must have been parsed by then, and the order of the stream depends on their number. `close` ends
+    the iterator's threads and processes. ValueError if the source is empty or, once that is known,
+    if no photo in it can be read.
     """
     if len(source) == 0:
         raise ValueError("the source has no photo, expected at least one")
