@@ -66,22 +66,36 @@ def convert(
 
     ValueError if the file is of another network, or lists all keys that do not fit.
     """
-    found = reading.read_state(path)
-    _check_family(name, found, path)
-    originals = {converter.rename(key): key for key in found}
-    state = {ours: _as_4d(ours, found[key]) for ours, key in originals.items()}
-    card = apply_options(converter.describe(state, set(found)), options)
-    state = {k: v for k, v in state.items() if not re.search(converter.ignorable, k)}
-    expected = models.variable_shapes(card)
-    check(state, expected, originals, path)
-    flat = {n: to_flax(state[torch_key(n)]) for n in expected}
+    variables, card = convert_state(name, converter, reading.read_state(path), options, path)
     source = {
         "file": pathlib.Path(path).name,
         "sha256": hashlib.sha256(pathlib.Path(path).read_bytes()).hexdigest(),
         "converter": name,
         "converter_version": VERSION,
     }
-    return traverse_util.unflatten_dict(flat, sep="/"), dataclasses.replace(card, source=source)
+    return variables, dataclasses.replace(card, source=source)
+
+
+def convert_state(
+    name: str,
+    converter: Converter,
+    found: State,
+    options: Options,
+    path: str | os.PathLike[str] = "state dict",
+) -> tuple[dict[str, Any], Card]:
+    """The same for a state dict in memory; `path` is what errors call it."""
+    _check_family(name, found, path)
+    originals = {converter.rename(key): key for key in found}
+    if len(originals) < len(found):
+        twice = sorted(set(found) - set(originals.values()))
+        raise ValueError(f"{path}: two keys for the same array, for instance {twice[0]}")
+    state = {ours: _as_4d(ours, found[key]) for ours, key in originals.items()}
+    card = apply_options(converter.describe(state, set(found)), options)
+    state = {k: v for k, v in state.items() if not re.search(converter.ignorable, k)}
+    expected = models.variable_shapes(card)
+    check(state, expected, originals, path)
+    flat = {n: to_flax(state[torch_key(n)]) for n in expected}
+    return traverse_util.unflatten_dict(flat, sep="/"), card
 
 
 def apply_options(card: Card, options: Options) -> Card:
@@ -100,6 +114,8 @@ def apply_options(card: Card, options: Options) -> Card:
             f"--real-index: this {card.model} has "
             f"{'no classes' if classes is None else f'{classes} classes'}, not real and fake"
         )
+    if options.input_size not in (None, card.hyper.get("image_size", options.input_size)):
+        raise ValueError(f"--input-size: this {card.model} works at {card.input_size} px only")
     if options.condition is not None and len(options.condition) != labels:
         raise ValueError(
             f"--condition: {len(options.condition)} names given, the network has {labels} labels"

@@ -48,7 +48,7 @@ class InstanceNorm(nn.Module):
     def __call__(self, x: Float[Array, "b h w c"]) -> Float[Array, "b h w c"]:
         scale = self.param("scale", nn.initializers.ones, (x.shape[-1],))
         bias = self.param("bias", nn.initializers.zeros, (x.shape[-1],))
-        wide = x.astype(jnp.float32)
+        wide = x.astype(jnp.promote_types(x.dtype, jnp.float32))
         mean = wide.mean((1, 2), keepdims=True)
         variance = jnp.square(wide - mean).mean((1, 2), keepdims=True)
         normed = (wide - mean) * (jax.lax.rsqrt(variance + NORM_EPSILON) * scale) + bias
@@ -76,7 +76,7 @@ class BatchNorm(nn.Module):
         bias = self.param("bias", nn.initializers.zeros, shape)
         mean = self.variable("batch_stats", "mean", jnp.zeros, shape)
         variance = self.variable("batch_stats", "var", jnp.ones, shape)
-        wide = x.astype(jnp.float32)
+        wide = x.astype(jnp.promote_types(x.dtype, jnp.float32))
         if train:
             used_mean = wide.mean((0, 1, 2))
             used_variance = jnp.square(wide - used_mean).mean((0, 1, 2))

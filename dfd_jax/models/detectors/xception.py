@@ -40,6 +40,7 @@ class Xception(nn.Module):
         self.sow("intermediates", "last_block", x)
         x = nn.relu(self._norm("bn3", self._separable("conv3", x, c[6]), train))
         x = nn.relu(self._norm("bn4", self._separable("conv4", x, c[7]), train))
+        self.sow("intermediates", "features", x)
         x = x.astype(jnp.float32).mean((1, 2))
         x = nn.Dropout(self.dropout, deterministic=not train)(x)
         logits = nn.Dense(self.num_classes, dtype=self.dtype, name="last_linear")(x)

@@ -1,0 +1,221 @@
+"""The converted networks compute what the original PyTorch code computes.
+
+Judged by golden arrays: what the authors' own code gave for known weights and images (tests/golden,
+cut from full recordings by make_golden.py). Where the full recordings are at hand, every pixel and
+the intermediates are compared as well.
+"""
+
+import functools
+import json
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import seeded_weights
+from make_golden import REFERENCE, cut
+
+from converters import core
+from converters.__main__ import CONVERTERS
+from dfd_jax import models
+
+
+class Case(NamedTuple):
+    """A recording: the network in our table, and where its recorded intermediates are found."""
+
+    model: str
+    mids: dict[str, str]
+
+
+RESNET = {
+    "conv1": "conv1/__call__",
+    "maxpool": "maxpool",
+    "layer2": "layer2",
+    "layer4": "layer4",
+    "avgpool": "avgpool",
+}
+CASES = {
+    "stargan": Case(
+        "stargan",
+        {"main_0": "main.0/__call__", "main_8": "encoded", "main_14": "transformed"},
+    ),
+    "stargan_discriminator": Case(
+        "stargan_discriminator", {name: name for name in ("main_1", "main_5", "main_11")}
+    ),
+    "resnet18": Case("resnet18", RESNET),
+    "resnet50": Case("resnet50", RESNET),
+    "xception_ffpp": Case(
+        "xception",
+        {
+            "model_conv2": "conv2/__call__",
+            "model_block3": "block3",
+            "model_block12": "last_block",
+            "model_bn4": "bn4/__call__",
+        },
+    ),
+    "xception_dfbench": Case(
+        "xception",
+        {
+            "backbone_conv2": "conv2/__call__",
+            "backbone_block3": "block3",
+            "backbone_block12": "last_block",
+            "features_before_classifier": "bn4/__call__",
+            "features_after_classifier": "features",
+        },
+    ),
+}
+NO_ORIGINAL = {  # models that have nothing to be compared with
+    "unet": "a perturber of this project, never converted",
+    "resnet_perturber": "a perturber of this project, never converted",
+}
+ROUNDING = 2e-7  # of an image value near 1, in float32
+NUDGES = 8
+needs_recordings = pytest.mark.skipif(
+    not REFERENCE.is_dir(), reason="the full recordings (../shared/reference) are not here"
+)
+
+
+@functools.cache
+def network(case):
+    """The case's network, converted from its rebuilt PyTorch state dict."""
+    name = seeded_weights.facts(case)["converter"]
+    state = seeded_weights.state_dict(case)
+    variables, card = core.convert_state(name, CONVERTERS[name], state, core.Options())
+    hyper = {k: tuple(v) if isinstance(v, list) else v for k, v in card.hyper.items()}
+    hyper |= {"dropout": 0.0} if "dropout" in hyper else {}  # one compilation for both Xceptions
+    module = models.MODELS[card.model].module(**hyper)
+    return models.MODELS[card.model].frozen(variables, module, card)
+
+
+def recorded(path):
+    with np.load(path) as file:
+        return {name: file[name] for name in file.files}
+
+
+@functools.partial(jax.jit, static_argnames=("module", "case"))
+def _run(images: Any, variables: Any, *rest: Any, module: Any, case: str) -> Any:
+    """Outputs, intermediates and the gradient of the recorded loss with respect to the images."""
+
+    def loss(images):
+        captured = {"capture_intermediates": True, "mutable": ["intermediates"]}
+        outputs, state = module.apply(variables, images, *rest, **captured)
+        if case == "stargan":
+            return jnp.mean(outputs**2), ({"image": outputs}, state["intermediates"])
+        if case == "stargan_discriminator":
+            src, cls = outputs
+            value = jnp.mean(src) + jnp.mean(cls**2)
+            return value, ({"src": src, "cls": cls}, state["intermediates"])
+        return jnp.mean(outputs[:, 0]), ({"logits": outputs}, state["intermediates"])
+
+    gradient, (outputs, mids) = jax.grad(loss, has_aux=True)(images)
+    return outputs, mids, gradient
+
+
+@functools.cache
+def our_results(case, index, precision="float32", nudge=0):
+    """What our network gives for one recorded image, under the recording's names, NCHW.
+
+    A `nudge` other than 0 seeds noise of the size of float32 rounding, added to the image.
+    """
+    source = REFERENCE / case / "io.npz" if index else seeded_weights.GOLDEN / f"{case}.npz"
+    inputs = {k: v[index : index + 1] for k, v in recorded(source).items() if "input." in k}
+    net, kind = network(case), CASES[case].model
+    with jax.enable_x64(precision == "float64"), jax.default_matmul_precision("highest"):
+        x, *rest = (jnp.asarray(_nhwc(a), precision) for a in inputs.values())
+        x += ROUNDING * bool(nudge) * np.random.default_rng(nudge).normal(size=x.shape)
+        variables = jax.tree.map(lambda a: jnp.asarray(a, precision), net.variables)
+        module = net.module.clone(dtype=jnp.dtype(precision))
+        outputs, mids, gradient = _run(x, variables, *rest, module=module, case=kind)
+        named = {f"output.{k}": v for k, v in outputs.items()}
+        for name, path in CASES[case].mids.items():
+            named[f"mid.{name}"] = functools.reduce(lambda d, k: d[k], path.split("/"), mids)[0]
+        named["grad_input"] = gradient
+        if "output.logits" in named:
+            named["output.prob"] = jax.nn.softmax(outputs["logits"])
+        return {k: _nchw(np.asarray(v)) for k, v in named.items()}
+
+
+def _nhwc(array):
+    return array.transpose(0, 2, 3, 1) if array.ndim == 4 else array
+
+
+def _nchw(array):
+    return array.transpose(0, 3, 1, 2) if array.ndim == 4 else array
+
+
+def rel_l2(ours, theirs):
+    return np.linalg.norm(ours.astype(np.float64) - theirs) / np.linalg.norm(theirs)
+
+
+def assert_agrees(case, name, ours, theirs, limits):
+    assert ours.shape == theirs.shape, f"{case} {name}"
+    if "atol" in limits:
+        worst = np.abs(ours.astype(np.float64) - theirs).max()
+        assert worst <= limits["atol"], f"{case} {name}: off by {worst:.2g}"
+    distance = rel_l2(ours, theirs)
+    assert distance <= limits["rel_l2"], f"{case} {name}: relative L2 {distance:.2g}"
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_outputs_equal_the_original(case):
+    golden = recorded(seeded_weights.GOLDEN / f"{case}.npz")
+    limits = seeded_weights.facts(case)["tolerance"]
+    ours = our_results(case, 0)
+    names = [n for n in golden if n.startswith("output.") and not n.endswith("_eval_mode")]
+    assert names
+    for name in names:
+        value = ours[name]
+        if case == "xception_dfbench" and name == "output.prob":
+            value = value[:, 1]  # that detector returns the probability of fake alone
+        value = value if value.ndim < 4 else cut(name, value, 1)
+        assert_agrees(case, name, value, golden[name], limits[name])
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_input_gradient_equals_the_original_to_rounding(case):
+    # A ReLU whose input rounds to the other side of zero moves the whole gradient by up to a
+    # percent, which would hide small mistakes. So either float64, where none does, or, much faster,
+    # the best of a few images that differ by rounding error only.
+    theirs = recorded(seeded_weights.GOLDEN / f"{case}.npz")["grad_input"]
+    limit = seeded_weights.facts(case)["tolerance"]["grad_input"]["clean_rel_l2"]
+    tries = [("float64", 0)] if case == "stargan" else [("float32", n) for n in range(NUDGES)]
+    distances = []
+    while tries and min(distances, default=np.inf) > limit:
+        ours = our_results(case, 0, *tries.pop(0))["grad_input"]
+        distances.append(rel_l2(cut("grad_input", ours, 1), theirs))
+    assert min(distances) <= limit, f"{case}: relative L2 {distances}"
+
+
+def test_stargan_runs_on_the_statistics_of_each_image_not_on_stored_ones():
+    golden = recorded(seeded_weights.GOLDEN / "stargan.npz")
+    ours = cut("output.image", our_results("stargan", 0)["output.image"], 1)
+    assert rel_l2(ours, golden["output.image"]) < 1e-4
+    assert rel_l2(ours, golden["output.image_eval_mode"]) > 0.5
+
+
+def test_every_network_with_an_original_has_a_parity_case():
+    compared = {case.model for case in CASES.values()}
+    assert not compared & set(NO_ORIGINAL)
+    assert set(models.MODELS) == compared | set(NO_ORIGINAL)
+
+
+@needs_recordings
+@pytest.mark.parametrize("case", CASES)
+def test_every_recorded_array_agrees_in_full(case):
+    limits = json.loads((REFERENCE / case / "manifest.json").read_text())["tolerance"]
+    reference = recorded(REFERENCE / case / "io.npz")
+    batch = len(reference["input.x"])
+    each = [our_results(case, index) for index in range(batch)]
+    for name, limit in limits.items():
+        if name.endswith("_eval_mode"):
+            continue
+        ours = np.concatenate([one[name] for one in each])
+        theirs = reference[name]
+        if name == "grad_input":
+            ours = ours / batch  # the recorded loss is the mean over the batch
+        if theirs.ndim == 1:
+            ours = ours[:, 1]
+        elif name.startswith("mid."):  # recorded for the first channels only
+            ours = ours[:, : theirs.shape[1]].reshape(theirs.shape)
+        assert_agrees(case, name, ours, theirs, limit)
