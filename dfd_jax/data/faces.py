@@ -13,7 +13,7 @@ import itertools
 import os
 import pathlib
 from collections.abc import Sequence
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Float, UInt8
@@ -40,6 +40,7 @@ class Face(NamedTuple):
     name: str
 
 
+@runtime_checkable
 class FaceSource(Protocol):
     """A random-access collection of faces; the same index always gives the same face."""
 
