@@ -82,7 +82,7 @@ def _layers(face: FaceParameters, x: Field, y: Field, step: float) -> np.ndarray
 
 
 def render(parameters: FaceParameters, size: int) -> UInt8[np.ndarray, "s s 3"]:
-    """The face as an RGB picture of size x size pixels, framed like CelebA's centred 178 x 178 crop.
+    """The face as an RGB picture of size x size pixels, framed like CelebA's centred crop.
 
     The same face at any size: only noise finer than a pixel is lost. ValueError if size < 8.
     """

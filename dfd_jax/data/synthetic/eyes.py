@@ -51,7 +51,7 @@ def _eye(face: FaceParameters, paint: Paint, x: Field, y: Field, side: int, step
     shadow = smoothstep(-6.5, -1.0, below) * smoothstep(1.0, 0.0, below) * bell(s, 1.0)
     paint.tint(tuple(lids), shadow)
     crease = bell(below + 2.9 + 0.6 * (1.0 - face.eye_openness) - 0.5 * s, 0.85) * bell(s, 0.95)
-    paint.tint((0.55, 0.45, 0.43), crease * 0.75 * smoothstep(0.2, 0.7, face.eye_openness))
+    paint.tint((0.55, 0.45, 0.43), crease * 0.75 * min(1.0, 1.6 * face.eye_openness))
     rim = bell(above + 0.5, 0.8) * edge
     paint.tint((0.92, 0.7, 0.68), rim * 0.7)
     dx, dy = side * 2.6 * face.gaze_x, 1.8 * face.gaze_y

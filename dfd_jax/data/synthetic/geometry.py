@@ -74,14 +74,30 @@ def _rays(x: Field, y: Field, turned: np.ndarray) -> tuple[list[Field], np.ndarr
 
 
 @functools.lru_cache(maxsize=64)
-def _tile(roughness: float, seed: int, blur: float) -> np.ndarray:
+def _tile(roughness: float, blur: float) -> np.ndarray:
     """Periodic noise with spectrum 1/f^roughness, mean 0, variance 1 before blurring."""
     frequency = np.hypot(*np.meshgrid(np.fft.fftfreq(TILE), np.fft.rfftfreq(TILE), indexing="ij"))
     frequency[0, 0] = np.inf
-    white = np.fft.rfft2(np.random.default_rng(seed).normal(size=(TILE, TILE)))
+    white = np.fft.rfft2(np.random.default_rng(7).normal(size=(TILE, TILE)))
     tile = np.fft.irfft2(white * frequency**-roughness, s=(TILE, TILE))
     tile /= tile.std()
-    return ndimage.gaussian_filter(tile, blur, mode="wrap").astype(np.float32)
+    tile = ndimage.gaussian_filter(tile, blur, mode="wrap").astype(np.float32)
+    return np.pad(tile, ((0, 1), (0, 1)), mode="wrap")
+
+
+def bilinear(table: np.ndarray, x: Field, y: Field) -> Field:
+    """The table's values between its points, at column x and row y; its edge beyond the edge."""
+    height, width = table.shape
+    x = np.minimum(np.maximum(x, np.float32(0)), np.float32(width - 1.001))
+    y = np.minimum(np.maximum(y, np.float32(0)), np.float32(height - 1.001))
+    column, row = np.floor(x), np.floor(y)
+    x, y = x - column, y - row
+    first = (row * np.float32(width) + column).astype(np.int32)
+    cells = table.ravel()
+    above, below = cells.take(first), cells.take(first + np.int32(width))
+    above += (cells.take(first + np.int32(1)) - above) * x
+    below += (cells.take(first + np.int32(width + 1)) - below) * x
+    return above + (below - above) * y
 
 
 def noise(
@@ -90,9 +106,9 @@ def noise(
     """Noise at (x, y) in cells of a periodic tile, smoothed to a pixel `footprint` cells wide."""
     blur = 0.0 if footprint < 1.0 else 0.5 * 2.0 ** (round(2 * np.log2(footprint)) / 2)
     origin = np.random.default_rng(seed).uniform(0, TILE, 2)
-    coordinates = np.stack([x + np.float32(origin[0]), y + np.float32(origin[1])])
-    tile = _tile(roughness, 7, blur)
-    return ndimage.map_coordinates(tile, coordinates, order=1, mode="grid-wrap")
+    x, y = x + np.float32(origin[0]), y + np.float32(origin[1])
+    x, y = (c - TILE * np.floor(c * np.float32(1 / TILE)) for c in (x, y))
+    return bilinear(_tile(roughness, blur), x, y)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -109,7 +125,7 @@ class Shape:
     def widths(self, v: Field) -> tuple[Field, Field]:
         """A(v) and dA/dv."""
         hump = self.jaw * bell(v - 48.0, 20.0)
-        return self.width + hump, hump * (v - 50.0) * (-2.0 / 400.0)
+        return self.width + hump, hump * (v - 48.0) * (-2.0 / 400.0)
 
     def depths(self, v: Field) -> Field:
         """B(v): the jaw reaches further forward than an ellipsoid would."""
@@ -142,14 +158,15 @@ class Relief:
     maps: dict[str, np.ndarray]
 
     def __call__(self, name: str, u: Field, v: Field) -> Field:
-        rows = np.clip(v - RELIEF_V[0], 0, None)
-        coordinates = np.stack([rows, u - RELIEF_U[0]])
-        return ndimage.map_coordinates(self.maps[name], coordinates, order=1, mode="nearest")
+        return bilinear(self.maps[name], u - np.float32(RELIEF_U[0]), v - np.float32(RELIEF_V[0]))
 
 
 @dataclasses.dataclass(frozen=True)
 class Surface:
-    """What each ray meets: head coordinates, depth, unit normal (camera's axes), signed distance inside the outline."""
+    """What each ray meets: head coordinates, depth, unit normal, margin inside the outline.
+
+    The normal and the depth are in the camera's axes; the margin is in points, negative outside.
+    """
 
     u: Field
     v: Field
@@ -164,10 +181,11 @@ class Surface:
 
 
 def trace(x: Field, y: Field, turned: np.ndarray, shape: Shape, relief: Relief | None) -> Surface:
-    """Where the rays through (x, y) meet the head: a quadratic, iterated as relief and widths move."""
+    """Where rays meet the head: a quadratic, solved again as relief and widths move with it."""
     (ou, ov, ow), (du, dv, dw) = _rays(x, y, turned)
     ow = ow - CENTRE_W
     z = np.full_like(ou, 40.0)
+    a = inside = np.ones_like(ou)
     for _ in range(4):
         u, v = ou + z * du, ov + z * dv
         rise = shape.axis(v)[0]

@@ -1,4 +1,4 @@
-"""Hair: a shell around the skull, open in front of the face, with strands that fall from a parting."""
+"""Hair: a shell around the skull, open before the face, its strands falling from a parting."""
 
 import dataclasses
 
@@ -82,12 +82,11 @@ def _end(face: FaceParameters, lon: Field, v: Field) -> Field:
 
 @dataclasses.dataclass(frozen=True)
 class Hair:
-    """The shell as the camera sees it: light leaving it (3, ...), how much of it covers, its edge."""
+    """The shell as the camera sees it: light leaving it, (3, h, w), and how much of it covers."""
 
     light: np.ndarray
     front: Field
     back: Field
-    surface: Surface
 
 
 def _strands(face: FaceParameters, s: Surface, step: float) -> tuple[Field, Field, Field]:
@@ -166,4 +165,4 @@ def grow(
         light, s.normal, _directions(s.normal, _sweep(face)), colour, 0.12 * coarse
     )
     back = cover if falls else np.zeros_like(cover)
-    return Hair((lightness * deep).astype(np.float32), front, back, s)
+    return Hair((lightness * deep).astype(np.float32), front, back)

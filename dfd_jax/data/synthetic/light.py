@@ -40,7 +40,7 @@ def light_of(face: FaceParameters) -> Light:
 def shade_skin(
     light: Light, normal: np.ndarray, colour: np.ndarray, gloss: Field, lit: Field, sheltered: Field
 ) -> np.ndarray:
-    """Light leaving the skin, (3, n): soft diffusion, sky and floor by `sheltered`, a soft sheen."""
+    """Light leaving the skin, (3, n): soft diffusion, sky and floor by `sheltered`, a sheen."""
     _, ny, nz = normal
     facing = np.tensordot(light.towards, normal, 1)
     up = 0.5 - 0.5 * ny
@@ -66,7 +66,7 @@ def shade_skin(
 def shade_hair(
     light: Light, normal: np.ndarray, along: np.ndarray, colour: np.ndarray, shift: Field
 ) -> np.ndarray:
-    """Light leaving hair, (3, h, w): bright bands across strands that run `along` (Kajiya and Kay)."""
+    """Light leaving hair, (3, h, w): bands across strands that run `along` (Kajiya and Kay)."""
     halfway = light.towards + np.array([0, 0, 1], np.float32)
     halfway /= np.sqrt((halfway**2).sum())
     tl = np.tensordot(light.towards, along, 1)

@@ -11,6 +11,7 @@ from dfd_jax.data.synthetic.geometry import (
     Relief,
     Shape,
     bell,
+    bilinear,
     noise,
     smoothstep,
 )
@@ -23,9 +24,9 @@ def mouth_line(face: FaceParameters) -> dict[str, float]:
     return {
         "half": 15.8 + 1.6 * face.mouth_width + 4.4 * face.smile - 2.0 * face.mouth_open,
         "middle": 40.5 + 0.8 * face.smile,
-        "corner": 40.8 - 4.0 * face.smile + 2.5 * face.mouth_open,
-        "above": 0.3 * gap,
-        "below": 0.7 * gap,
+        "corner": 40.8 - 4.0 * face.smile + 4.0 * face.mouth_open,
+        "above": 0.18 * gap,
+        "below": 0.82 * gap,
         "upper": 3.5 + 0.9 * face.lip_fullness - 0.9 * face.smile - (0.7 if face.male else 0.0),
         "lower": 5.4 + 1.3 * face.lip_fullness - 0.9 * face.smile - (0.6 if face.male else 0.0),
     }
@@ -52,7 +53,7 @@ def _sockets(face: FaceParameters, au: Field, v: Field) -> Field:
     socket = -5.4 * bell(au - 20.0, 12.0) * bell(v + 2.0, 8.5)
     corner = -3.8 * bell(au - 9.5, 5.0) * bell(v + 1.0, 8.0)
     ball = 4.0 * bell(au - 20.0, 8.2) * bell(v - 0.3, 6.2)
-    tired = 0.5 + np.clip((face.age - 30) / 45, 0, 1)
+    tired = 0.5 + float(np.clip((face.age - 30) / 45, 0, 1))
     bag = 1.1 * tired * bell(au - 19.0, 8.0) * (bell(v - 8.0, 2.6) - 0.8 * bell(v - 12.0, 2.6))
     return brow + socket + corner + ball + bag
 
@@ -82,7 +83,8 @@ def _mouth(face: FaceParameters, u: Field, v: Field) -> Field:
     muzzle = 3.6 * bell(u, 19.0) * bell(v - 41.0, 13.0)
     upper = 1.9 * span * bell(v - above + 2.2, 2.4)
     lower = 2.7 * span * bell(v - below - 2.6, 2.9)
-    between = -(1.5 + 3.0 * face.mouth_open) * bell(v - 0.5 * (above + below), 1.3 + below - above)
+    inner = (v - 0.5 * (above + below)) / (1.3 + below - above)
+    between = -(1.5 + 3.0 * face.mouth_open) * bell(inner, 1.0)
     corner = -1.8 * bell(np.abs(u) - m["half"] - 1.0, 2.6) * bell(v - m["corner"], 3.0)
     philtrum = -0.9 * bell(u, 1.9) * bell(v - 34.0, 3.2)
     drop = 6.0 * face.mouth_open
@@ -111,15 +113,13 @@ def _wrinkles(face: FaceParameters, u: Field, v: Field) -> Field:
 
 
 def _sunlight(height: np.ndarray, light: np.ndarray, softness: float) -> np.ndarray:
-    """How much of the lamp each point of a height field sees: 0 in its own shadow, 1 in the open."""
+    """How much of the lamp each point of a height field sees: 0 in its own shadow, else 1."""
     rows, columns = np.indices(height.shape, dtype=np.float32)
     blocked = np.full_like(height, -np.inf)
     slope = light[2] / max(float(np.hypot(light[0], light[1])), 0.05)
     across, down = light[:2] / max(float(np.hypot(light[0], light[1])), 0.05)
     for distance in (3.0, 5.0, 8.0, 11.0, 15.0, 20.0, 26.0):
-        away = ndimage.map_coordinates(
-            height, [rows + distance * down, columns + distance * across], order=1, mode="nearest"
-        )
+        away = bilinear(height, columns + distance * across, rows + distance * down)
         blocked = np.maximum(blocked, (away - height) / distance - slope)
     width = 0.12 + 0.5 * softness
     return ndimage.gaussian_filter(smoothstep(width, -width, blocked), 0.8 + 1.5 * softness)

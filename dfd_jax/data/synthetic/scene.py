@@ -37,7 +37,9 @@ def background(face: FaceParameters, x: Field, y: Field) -> np.ndarray:
     tilt = np.float32(np.cos(7.0 * hue)) * x / POINTS + (y + 2.0) / POINTS
     if face.background == "studio":
         base = _hue(hue, 0.06 + 0.45 * (hue * 37 % 1) ** 1.5, 0.22 + 0.6 * light)[:, None, None]
-        glow = 1.15 - 0.55 * smoothstep(30.0, 130.0, np.hypot(x - 20 * np.cos(9 * hue), y - 10))
+        glow = 1.15 - 0.55 * smoothstep(
+            30.0, 130.0, np.hypot(x - 20 * float(np.cos(9 * hue)), y - 10)
+        )
         return base * (glow + 0.05 * cloud)
     low = _hue(hue, 0.05 + 0.3 * (hue * 31 % 1), 0.12 + 0.4 * light)
     high = _hue(hue + 0.08, 0.18, 0.4 + 0.5 * light)

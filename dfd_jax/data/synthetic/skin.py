@@ -151,7 +151,7 @@ def mouth(face: FaceParameters, paint: Paint, u: Field, v: Field, step: float) -
     s = u / m["half"]
     span = np.clip(1.0 - s * s, 0.0, 1.0)
     line = m["middle"] + (m["corner"] - m["middle"]) * s * s
-    above, below = line - m["above"] * span, line + m["below"] * span
+    above, below = line - m["above"] * span, line + m["below"] * span**0.8
     bow = 1.0 + 0.22 * bell(np.abs(s) - 0.2, 0.13) - 0.12 * bell(s, 0.1)
     top = above - m["upper"] * span**0.75 * bow
     bottom = below + m["lower"] * span**0.65
@@ -184,7 +184,7 @@ def _teeth(
     deep = linear((46, 14, 14))[:, None] * (0.35 + 0.65 * smoothstep(0.0, 8.0, gap))
     tongue = smoothstep(0.55, 0.95, (v - above) / np.maximum(gap, 0.1)) * bell(u, 9.0)
     paint.lay(deep + linear((120, 48, 48))[:, None] * 0.6 * tongue, inside)
-    shown = 1.6 + 3.2 * smoothstep(0.1, 0.8, np.float32(face.smile)) + 0.6 * face.mouth_open
+    shown = 1.6 + 3.6 * min(face.smile, 0.8) + 0.6 * face.mouth_open
     edge = above + shown - 0.9 * (u / 14.0) ** 2
     row = inside * smoothstep(aa * 0.7, -aa * 0.7, v - edge) * smoothstep(13.5, 10.5, np.abs(u))
     # Teeth narrow towards the corners; the gaps between them are faint.
