@@ -8,6 +8,7 @@ import pickle
 import re
 import struct
 import warnings
+from collections.abc import Collection
 from typing import Any
 
 import numpy as np
@@ -60,7 +61,7 @@ def read_state(path: str | os.PathLike[str]) -> State:
     return state
 
 
-def recognise(keys: Any) -> tuple[str, str | None] | None:
+def recognise(keys: Collection[str]) -> tuple[str, str | None] | None:
     """(what the network looks like, our converter's name or None); None if nothing known."""
     for label, converter, pattern in SIGNATURES:
         if any(re.search(pattern, key) for key in keys):
@@ -85,7 +86,7 @@ def _load(path: str | os.PathLike[str]) -> Any:
 
 def _why(message: str, path: str | os.PathLike[str]) -> str:
     found = re.search(r"GLOBAL ([\w.]+)", message)
-    if found:
+    if found and not _ends_inside(found.group(1), path):
         return (
             f"holds Python objects ({found.group(1)}), not only tensors. Opening it would run code "
             "chosen by whoever made the file, so it was not opened and nothing was executed. "
@@ -105,6 +106,14 @@ def _why(message: str, path: str | os.PathLike[str]) -> str:
     return f"not a readable PyTorch checkpoint; truncated or damaged? ({reason})"
 
 
+def _ends_inside(name: str, path: str | os.PathLike[str]) -> bool:
+    """Whether the file ends in the middle of this dotted name, so that it is only half a name."""
+    attribute = name.rpartition(".")[2]
+    with open(path, "rb") as file:
+        last_line = file.read().rpartition(b"\n")[2]
+    return not attribute or last_line[:-1] == attribute.encode()  # torch takes one byte off
+
+
 def _unwrap(content: Any, path: str | os.PathLike[str]) -> dict[str, Any]:
     if not isinstance(content, dict):
         raise ValueError(
@@ -117,7 +126,7 @@ def _unwrap(content: Any, path: str | os.PathLike[str]) -> dict[str, Any]:
         if isinstance(content.get(name), dict):
             return _unwrap(content[name], path)
     keys = [str(key) for key in content]
-    look = recognise(f"{key}." for key in keys)
+    look = recognise([f"{key}." for key in keys])
     hint = f" It looks like {look[0]}, which has no converter here." if look else ""
     raise ValueError(
         f"{path}: no tensors at the top level, nor under {', '.join(WRAPPERS)}; "

@@ -1,8 +1,7 @@
 """State dicts of the parity cases, rebuilt number for number from a few facts per tensor.
 
-Every tensor has its own Philox stream, keyed by the case's seed and the tensor's name, and uses only
-the raw bits of the generator, which numpy guarantees: the same weights on every machine, without a
-file of weights.
+Every tensor has its own Philox stream, keyed by the case's seed and the tensor's name. Only the raw
+bits of the generator are used, which numpy guarantees: the same weights on every machine.
 """
 
 import hashlib
