@@ -1,0 +1,12 @@
+#!/bin/sh
+# Makes the networks in dfd_jax/zoo/. Run from the repository's root; the inputs are in ../shared.
+set -eu
+
+# StarGAN: a checkpoint of the authors' own code, converted.
+python -m converters stargan ../shared/weights/stargan_portraits_64-G.ckpt \
+  dfd_jax/zoo/stargan.safetensors --float16 --input-size 64 \
+  --condition Black_Hair Blond_Hair Brown_Hair Male Young \
+  --info "trained_with=the authors' model and loss (github.com/yunjey/stargan @ 94dd002): batch 8, Adam 1e-4 (0.5, 0.999), n_critic 5, lambda_cls 1, lambda_rec 10, lambda_gp 10, 11905 iterations" \
+  --info "trained_on=423 portrait photographs: centre crop 178, 64 px, horizontal flips" \
+  --info "limits=small and briefly trained: attributes change as asked, with visible artefacts. It has seen every one of its photographs, test split included" \
+  --info "purpose=to be defended against: it ships so that a disrupter can be trained and measured. Not for making pictures of people"
