@@ -96,6 +96,11 @@ def test_every_face_drawn_by_lot_is_a_picture_with_light_and_dark(seed):
     assert (picture >= 254).mean() < 0.25
 
 
+def test_a_choice_that_cannot_be_drawn_is_refused():
+    with pytest.raises(ValueError, match="mohawk"):
+        FaceParameters(hair_style="mohawk")
+
+
 def test_labels_follow_the_parameters():
     face = FaceParameters(
         male=True, age=55, hair_colour="gray", smile=0.8, mouth_open=0.3, beard=0.9, glasses=True

@@ -48,8 +48,8 @@ def _face_light(
     eyes.eyes(face, paint, u, v, step)
     sheltered, lit = relief_maps("open", u, v), relief_maps("lit", u, v)
     under = smoothstep(-11.0, 1.0, hair.hair_edge(face, u, v))
-    if face.hair_style in ("bald", "buzz"):
-        under = under * 0.15
+    if face.hair_style not in hair.FALLING and face.fringe == 0:  # grows here, hangs over nothing
+        under = under * 0.2
     lit, sheltered = lit * (1.0 - 0.55 * under), sheltered * (1.0 - 0.45 * under)
     normal = surface.normal.reshape(3, -1)[:, where]
     shaded = light.shade_skin(lamp, normal, paint.colour, paint.gloss, lit, sheltered)

@@ -26,7 +26,7 @@ def shell_shape(face: FaceParameters, head: Shape) -> Shape:
     thick, high, bottom, flare = {
         "bald": (0.2, 0.0, head.bottom, 0.0),
         "buzz": (1.0, 1.5, head.bottom, 0.0),
-        "short": (2.0 + 2.5 * face.hair_volume, 4.0 + 7.0 * face.hair_volume, head.bottom, 0.0),
+        "short": (2.0 + 3.0 * face.hair_volume, 5.0 + 8.0 * face.hair_volume, head.bottom, 0.0),
         "parted": (2.5 + 3.0 * face.hair_volume, 5.0 + 7.0 * face.hair_volume, head.bottom, 0.0),
         "tied": (1.5, 3.0 + 3.0 * face.hair_volume, head.bottom, 0.0),
         "bob": (7.0 + 6.0 * face.hair_volume, 7.0 + 5.0 * face.hair_volume, 88.0, 5.0),
@@ -44,7 +44,10 @@ def hair_edge(face: FaceParameters, u: Field, v: Field) -> Field:
     if face.hair_style in FALLING:
         return _opening(face, u, v)
     front = -45.0 + 2.0 * (not face.male)
-    recess = face.receding * (13.0 * bell(au - 24.0, 11.0) + 8.0 * bell(au, 30.0))
+    recess = (face.receding + 0.3) * 13.0 * bell(au - 23.0, 8.5) + face.receding * 8.0 * bell(
+        au, 30.0
+    )
+    recess = recess * (1.0 - face.fringe)
     side = {"tied": 2.0, "buzz": 5.0}.get(face.hair_style, 9.0)
     drop = (side - front) * smoothstep(30.0, 43.0, au) ** 1.3
     line = front - recess + drop + 2.0 * bell(au - 33.0, 5.0)
@@ -91,10 +94,9 @@ class Hair:
 
 def _strands(face: FaceParameters, s: Surface, step: float) -> tuple[Field, Field, Field]:
     """Longitude of each point's strand, and the strands' coarse and fine variation."""
-    depth = np.maximum(s.w - CENTRE_W, 0.0)
     seed = face.texture_seed + 21
     part = 16.0 * face.hair_part * smoothstep(20.0, -60.0, s.v)
-    lon = np.arctan2(s.u - part, depth + 4.0)
+    lon = np.arctan2(s.u - part, s.w - CENTRE_W + 4.0)
     wave = noise(1.5 * lon, 0.35 * s.v, 2.0, seed)
     swing = np.sin(0.16 * s.v + 2.5 * wave + face.texture_seed % 7)
     long = 1.0 if face.hair_style in FALLING else 0.4
@@ -151,7 +153,8 @@ def grow(
     fuzz = noise(tuft[0] * x, tuft[1] * y, 0.9, face.texture_seed + 25, 1.2 * step)
     cover = smoothstep(-0.8 - 0.4 * step, 1.6 + 0.4 * step, s.margin + 0.45 * fuzz)
     cover = cover * _end(face, lon, s.v)
-    soft = 2.2 if falls else 3.4
+    combed_back = face.fringe == 0 and not falls
+    soft = 2.2 if falls else 3.4 + 2.4 * combed_back
     front = cover * smoothstep(-soft, soft, edge)
     if face.hair_style in ("bald", "buzz"):
         front = front * (0.55 if face.hair_style == "bald" else 0.8)

@@ -37,7 +37,7 @@ class FaceParameters:
     hair_part: float = 0.3  # [-1, 1], where the parting sits
     fringe: float = 0.0  # how far hair hangs over the forehead
     receding: float = 0.0
-    beard: float = 0.0  # below 0.3 none or a shadow, above 0.5 a full beard
+    beard: float = 0.0  # men's: below 0.3 none or a shadow, above 0.5 a full beard
     eye_colour: float = 0.2  # 0 dark brown, 0.5 hazel or green, 1 blue or grey
     glasses: bool = False
     glasses_style: float = 0.5
@@ -79,6 +79,18 @@ class FaceParameters:
     clothes_light: float = 0.3
     texture_seed: int = 0
 
+    def __post_init__(self) -> None:
+        """ValueError for a choice that cannot be drawn."""
+        for name, choices in (
+            ("hair_colour", HAIR_COLOURS),
+            ("hair_style", HAIR_STYLES),
+            ("background", BACKGROUNDS),
+            ("clothes", CLOTHES),
+        ):
+            if getattr(self, name) not in choices:
+                found, wanted = getattr(self, name), ", ".join(choices)
+                raise ValueError(f"no {name} {found!r} to draw; choose from {wanted}")
+
 
 def _lot(rng: np.random.Generator, names: Sequence[str], weights: Sequence[float]) -> str:
     return names[int(rng.choice(len(names), p=np.asarray(weights) / np.sum(weights)))]
@@ -93,7 +105,7 @@ def _sample_hair(rng: np.random.Generator, male: bool, age: float, skin: float) 
     if male:
         weights = (0.05 + 0.12 * old, 0.16, 0.42, 0.36, 0.0, 0.01, 0.02)
     else:
-        weights = (0.0, 0.01, 0.07, 0.07, 0.2, 0.25 + 0.15 * old, 0.45 - 0.25 * old)
+        weights = (0.0, 0.01, 0.07, 0.07, 0.12, 0.3 + 0.15 * old, 0.45 - 0.25 * old)
     style = _lot(rng, HAIR_STYLES, weights)
     return {
         "hair_colour": colour,
@@ -134,7 +146,7 @@ def _sample_moment(rng: np.random.Generator) -> dict:
 def _sample_hue(rng: np.random.Generator) -> float:
     """Mostly what walls, leaves and cloth have: blues, browns, greens."""
     middle, spread = ((0.6, 0.05), (0.08, 0.03), (0.32, 0.06), (0.95, 0.1))[
-        int(rng.choice(4, p=(0.42, 0.28, 0.16, 0.14)))
+        int(rng.choice(4, p=(0.46, 0.32, 0.15, 0.07)))
     ]
     return float(rng.normal(middle, spread) % 1.0)
 
@@ -195,7 +207,7 @@ _LABELS: dict[str, Callable[[FaceParameters], bool]] = {
     "Eyeglasses": lambda face: face.glasses,
     "Male": lambda face: face.male,
     "Mouth_Slightly_Open": lambda face: face.mouth_open >= OPEN_FROM,
-    "No_Beard": lambda face: face.beard < 0.5,
+    "No_Beard": lambda face: not face.male or face.beard < 0.5,
     "Smiling": lambda face: face.smile >= SMILING_FROM,
     "Young": lambda face: face.age < YOUNG_BELOW,
 }

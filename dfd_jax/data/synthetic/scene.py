@@ -36,7 +36,7 @@ def background(face: FaceParameters, x: Field, y: Field) -> np.ndarray:
     cloud = noise(0.10 * x, 0.10 * y, 2.4, seed)
     tilt = np.float32(np.cos(7.0 * hue)) * x / POINTS + (y + 2.0) / POINTS
     if face.background == "studio":
-        base = _hue(hue, 0.06 + 0.45 * (hue * 37 % 1) ** 1.5, 0.22 + 0.6 * light)[:, None, None]
+        base = _hue(hue, 0.05 + 0.42 * (hue * 37 % 1) ** 2, 0.22 + 0.6 * light)[:, None, None]
         glow = 1.15 - 0.55 * smoothstep(
             30.0, 130.0, np.hypot(x - 20 * float(np.cos(9 * hue)), y - 10)
         )
@@ -142,7 +142,7 @@ def clothes(face: FaceParameters, picture: np.ndarray, x: Field, y: Field, light
     )
     power = float(light.lamp.mean() * 0.75 + light.sky.mean() * 0.5)
     value = 0.10 + (0.25 if face.clothes == "suit" else 0.75) * face.clothes_light
-    tone = _hue(face.clothes_hue, 0.08 + 0.5 * (face.clothes_hue * 43 % 1) ** 1.5, value)
+    tone = _hue(face.clothes_hue, 0.06 + 0.48 * (face.clothes_hue * 43 % 1) ** 2, value)
     if face.clothes in ("suit", "shirt"):
         _collar(face, picture, x, y, slope, neck_half, step, shade * power)
     if face.clothes == "suit":
@@ -249,6 +249,7 @@ def glasses(
     )
     bridge = bell(v + 1.5 + 0.05 * au * au, thin) * smoothstep(5.5, 4.0, au)
     arm = bell(v + 2.0, thin) * smoothstep(36.0, 37.5, au) * smoothstep(45.0, 43.5, au)
+    arm = arm * smoothstep(9.0, 2.0, face.yaw * np.sign(u))  # the far one hides behind its lens
     lens = smoothstep(1.0, 0.94, q)
     glare = bell(
         u * np.sign(light.towards[0]) * 0.7 + v - 8.0 * np.sign(light.towards[0]) - 4.0, 4.5
