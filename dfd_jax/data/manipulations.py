@@ -18,6 +18,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import scipy.fft
 import scipy.ndimage
+from jaxtyping import Float32
 from PIL import Image, ImageFilter
 
 from dfd_jax.data import retouch
@@ -200,13 +201,8 @@ def filtered(picture: Picture, rng: np.random.Generator) -> Picture:
     """The photo plus the residual of a random convolutional network, as generators add one."""
     features = (picture - 127.5) / 64
     for channels in (6, 6, 3):
-        windows = np.lib.stride_tricks.sliding_window_view(
-            np.pad(features, ((1, 1), (1, 1), (0, 0)), mode="reflect"), (3, 3), axis=(0, 1)
-        )
-        kernel = rng.normal(size=(windows.shape[2], 3, 3, channels)).astype(np.float32)
-        features = np.tensordot(windows, kernel, axes=3)
-        features = (features - features.mean((0, 1))) / (features.std((0, 1)) + 1e-3)
-        features = np.maximum(features, 0.1 * features) if channels != 3 else np.tanh(features)
+        features = _random_layer(features, channels, rng)
+        features = np.tanh(features) if channels == 3 else np.maximum(features, 0.1 * features)
     keep = rng.uniform(0.4, 1.0)
     mask = (
         retouch.region_mask(len(picture), rng)
@@ -278,3 +274,15 @@ def _check(photo: Pixels, families: Sequence[str]) -> None:
     unknown = sorted(set(families) - set(FAMILIES))
     if unknown:
         raise ValueError(f"unknown families {unknown}; known: {', '.join(FAMILIES)}")
+
+
+def _random_layer(
+    features: Float32[np.ndarray, "s s c"], channels: int, rng: np.random.Generator
+) -> Float32[np.ndarray, "s s d"]:
+    """A 3x3 convolution with random weights, then each channel at mean 0 and deviation 1."""
+    s = len(features)
+    kernel = rng.normal(size=(3, 3, features.shape[-1], channels)).astype(np.float32)
+    padded = np.pad(features, ((1, 1), (1, 1), (0, 0)), mode="reflect")
+    shifts = [(i, j) for i in range(3) for j in range(3)]
+    total = np.sum([padded[i : i + s, j : j + s] @ kernel[i, j] for i, j in shifts], axis=0)
+    return (total - total.mean((0, 1))) / (total.std((0, 1)) + np.float32(1e-3))

@@ -1,0 +1,122 @@
+"""A deepfake detector.
+
+configs/detector.py             a small ResNet-18 on drawn faces: minutes on a laptop CPU
+configs/detector.py:resnet18    the networks of the zoo, on photographs (--config.data.root=FOLDER)
+configs/detector.py:resnet50    and drawn faces
+configs/detector.py:xception
+configs/detector.py:full        Xception in full size at 256 px, on accelerators; any other with
+                                --config.detector.model=resnet50
+"""
+
+import ml_collections
+
+
+def get_config(arg: str | None = None) -> ml_collections.ConfigDict:
+    """The config named by `arg`: None, "resnet18", "resnet50", "xception" or "full"."""
+    variants = {
+        None: _embedded,
+        "resnet18": _resnet18,
+        "resnet50": _resnet50,
+        "xception": _xception,
+        "full": _full,
+    }
+    if arg not in variants:
+        known = ", ".join(f":{name}" for name in variants if name)
+        raise ValueError(f"configs/detector.py has no variant {arg!r}; it has {known}")
+    config = _common()
+    variants[arg](config)
+    return config
+
+
+def _common() -> ml_collections.ConfigDict:
+    config = ml_collections.ConfigDict()
+    config.name = "detector"  # the default workdir is runs/NAME
+    config.seed = 0
+    config.dtype = "float32"  # compute type: float32 | bfloat16 (parameters stay float32)
+    config.export_dtype = "float32"  # of the weights file
+
+    config.detector = ml_collections.ConfigDict()
+    config.detector.model = "resnet18"  # resnet18 | resnet50 | xception
+    config.detector.hyper = ml_collections.ConfigDict({"width": 16})
+
+    config.data = ml_collections.ConfigDict()
+    config.data.kind = "auto"  # photos: auto | celeba | folder | tfds | synthetic (none)
+    config.data.root = ""  # folder of photos; empty: drawn faces only
+    config.data.split_protocol = "official"  # celeba: official | stargan
+    config.data.count = 200  # drawn faces to train on, beside photos; 0: none
+    config.data.size = 64  # side of the square that the detector sees
+    config.data.crop = 178  # centred square taken from a photo; 0: as large as fits
+    config.data.workers = 0  # decoding processes; 0: threads
+
+    config.fakes = ml_collections.ConfigDict()
+    config.fakes.families = ()  # manipulations made on the fly (manipulations.py); (): every one
+    config.fakes.folders = ()  # folders of ready-made fakes
+    config.fakes.generators = ()  # weights files of generators to fake with, such as zoo:stargan
+    config.fakes.made_share = 0.5  # share made on the fly where there are others
+
+    config.train = ml_collections.ConfigDict()
+    config.train.steps = 900
+    config.train.batch_size = 24  # pairs of a real photo and a fake, over all devices
+    config.train.learning_rate = 2e-3
+    config.train.warmup = 100
+    config.train.clip = 1.0
+    config.train.weight_decay = 0.02
+    config.train.label_smoothing = 0.02
+    config.train.averaging = 0.99  # decay of the moving average of the weights
+    config.train.log_every = 25
+    config.train.evaluate_every = 100
+    config.train.keep = 2
+
+    config.evaluate = ml_collections.ConfigDict()
+    config.evaluate.photos = 0  # per split and kind of photos; 0 = all
+    config.evaluate.pass_rate = 0.97  # of the validation's reals, set through the last bias
+    config.evaluate.generators = ("zoo:stargan",)  # fakes for the card, never trained on
+    return config
+
+
+def _embedded(config: ml_collections.ConfigDict) -> None:
+    config.data.kind = "synthetic"
+    config.train.steps = 400
+
+
+def _zoo(config: ml_collections.ConfigDict) -> None:
+    config.export_dtype = "float16"
+
+
+def _resnet18(config: ml_collections.ConfigDict) -> None:
+    _zoo(config)
+    config.name = "detector_resnet18"
+    config.detector.hyper = {"width": 16}
+
+
+def _resnet50(config: ml_collections.ConfigDict) -> None:
+    _zoo(config)
+    config.name = "detector_resnet50"
+    config.detector.model = "resnet50"
+    config.detector.hyper = {"width": 12}
+
+
+def _xception(config: ml_collections.ConfigDict) -> None:
+    _zoo(config)
+    config.name = "detector_xception"
+    config.detector.model = "xception"
+    config.detector.hyper = {"channels": (8, 16, 32, 64, 160, 192, 256, 320), "middle_blocks": 4}
+
+
+def _full(config: ml_collections.ConfigDict) -> None:
+    config.name = "detector_full"
+    config.detector.model = "xception"
+    config.detector.hyper = ml_collections.ConfigDict()
+    config.dtype = "bfloat16"
+    config.data.kind = "celeba"
+    config.data.root = "celeba"
+    config.data.count = 0
+    config.data.size = 256
+    config.data.workers = 16
+    config.train.steps = 20_000
+    config.train.batch_size = 64
+    config.train.learning_rate = 5e-4
+    config.train.warmup = 1000
+    config.train.log_every = 50
+    config.train.evaluate_every = 1000
+    config.evaluate.photos = 1000

@@ -1,0 +1,139 @@
+"""What a detector's training reads, from its config: real photos, ready-made fakes, exams."""
+
+import pathlib
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import ml_collections
+import numpy as np
+from jax.sharding import Mesh
+
+from dfd_jax import assembly, models, pixels, sharding
+from dfd_jax.data import faces, images, manipulations, pairs, pipeline
+from dfd_jax.models.frozen import FrozenGenerator
+
+SYNTHETIC_SEED = 1  # drawn faces that a data.kind of synthetic with the usual seed does not draw
+EXAM_SYNTHETIC = 64  # drawn faces in an exam
+
+
+def sources(config: ml_collections.ConfigDict, split: str) -> dict[str, faces.FaceSource]:
+    """The real photos of a split by kind: "photos" and "synthetic", or one of them."""
+    d, names = config.data, faces.ATTRIBUTES
+    found: dict[str, faces.FaceSource] = {}
+    if d.kind != "synthetic" and (d.root or d.kind == "tfds"):
+        found["photos"] = faces.Cached(assembly.source(config, split, names))
+    if d.count:
+        count = d.count if split == "train" else EXAM_SYNTHETIC
+        drawn = faces.open_source(
+            "synthetic",
+            split,
+            attribute_names=names,
+            seed=config.seed + SYNTHETIC_SEED,
+            count=count,
+            size=max(d.size, d.crop),
+        )
+        found["synthetic"] = faces.Cached(drawn)
+    if not found:
+        raise ValueError(
+            "neither photos nor drawn faces to train on: set data.root to a folder of photos, "
+            "data.count to a number of drawn faces, or both"
+        )
+    return found
+
+
+def batches(config: ml_collections.ConfigDict, mesh: Mesh, workdir: pathlib.Path) -> Any:
+    """An endless iterator over this process's part of the training batches of pairs."""
+    pairing = pairs.Pairing(
+        families(config), ready_fakes(config, "train", workdir), config.fakes.made_share
+    )
+    return pipeline.make_loader(
+        faces.Concatenation(list(sources(config, "train").values())),
+        batch_size=sharding.local_batch_size(config.train.batch_size, mesh),
+        size=config.data.size,
+        crop=config.data.crop or None,
+        seed=config.seed,
+        transform=pairing,
+        workers=config.data.workers,
+        process_index=jax.process_index(),
+        process_count=jax.process_count(),
+        skipped_file=workdir / "skipped.txt",
+    )
+
+
+def exams(config: ml_collections.ConfigDict, split: str, workdir: pathlib.Path) -> list[pairs.Exam]:
+    """One exam for each kind of real photos of a split."""
+    ready, limit = ready_fakes(config, split, workdir), config.evaluate.photos or None
+    ready_faces = pipeline.read_split(ready, limit=limit) if ready is not None else []
+    return [
+        pairs.make_exam(
+            name,
+            pipeline.read_split(source, limit=limit, skipped_file=workdir / "skipped.txt"),
+            families(config),
+            size=config.data.size,
+            crop=config.data.crop or None,
+            seed=config.seed,
+            ready=ready_faces,
+        )
+        for name, source in sources(config, split).items()
+    ]
+
+
+def families(config: ml_collections.ConfigDict) -> tuple[str, ...]:
+    """The manipulation families of the config; all of them if it names none."""
+    return tuple(config.fakes.families) or tuple(manipulations.FAMILIES)
+
+
+def ready_fakes(
+    config: ml_collections.ConfigDict, split: str, workdir: pathlib.Path
+) -> faces.FaceSource | None:
+    """Fakes from the config's folders and, through files made on first use, its generators."""
+    found: list[faces.FaceSource] = [
+        faces.PhotoFolder(folder, split, config.seed) for folder in config.fakes.folders
+    ]
+    for path in config.fakes.generators:
+        name = path.removeprefix("zoo:").replace("/", "-")
+        folder = workdir / "fakes" / name / split
+        _generate(config, models.load(path), split, folder)
+        found.append(faces.PhotoFolder(folder, "all"))
+    return faces.Cached(faces.Concatenation(found)) if found else None
+
+
+def generate(
+    net: FrozenGenerator, photos: np.ndarray, attributes: np.ndarray, target: str, rng: jax.Array
+) -> np.ndarray:
+    """The generator's fakes of 8-bit photos for one target, as 8-bit pictures of its own size."""
+
+    @jax.jit
+    def fakes_of(net: FrozenGenerator, photos: jax.Array, condition: Any) -> jax.Array:
+        return pixels.to_uint8(net(pixels.from_uint8(photos), condition))
+
+    condition = net.sample_condition(rng, jnp.asarray(attributes), target)
+    parts = range(0, len(photos), 32)
+    made = [fakes_of(net, photos[i : i + 32], condition[i : i + 32]) for i in parts]
+    return np.concatenate([np.asarray(part) for part in made])
+
+
+def _generate(
+    config: ml_collections.ConfigDict, net: Any, split: str, folder: pathlib.Path
+) -> None:
+    """Write one fake of every photo of a split, under a random condition, unless that is done."""
+    if folder.exists():
+        return
+    if not isinstance(net, FrozenGenerator):
+        raise ValueError(f"fakes.generators: {net.card.model} is not a generator")
+    source = faces.Concatenation(list(sources(config, split).values()))
+    exam = pairs.make_exam(
+        split,
+        pipeline.read_split(source),
+        (),
+        size=net.card.input_size,
+        crop=config.data.crop or None,
+        seed=config.seed,
+    )
+    rng = jax.random.key(config.seed)
+    made = generate(net, exam.reals, exam.attributes, "random", rng)
+    unfinished = folder.with_name(f".{folder.name}")
+    for index, fake in enumerate(made):
+        images.write_photo(unfinished / f"{index:06d}.png", fake)
+    unfinished.rename(folder)

@@ -1,0 +1,187 @@
+"""Train a detector: python -m dfd_jax.train_detector --config configs/detector.py [--workdir DIR]
+
+Real photos against fakes made of them: data → network → steps → best checkpoint → calibration →
+test. Writes `workdir/detector.safetensors` with its card. Run the same command again to continue an
+interrupted run: the result is bit for bit that of a run that was never interrupted.
+"""
+
+import dataclasses
+import json
+import pathlib
+import shlex
+import sys
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import ml_collections
+import numpy as np
+from absl import app, flags
+from ml_collections import config_flags
+from rich.console import Console
+
+from dfd_jax import assembly, detection, detector_data, detector_exam, models, sharding
+from dfd_jax.checkpoint import Checkpoints
+from dfd_jax.data.pairs import Exam
+from dfd_jax.models.frozen import Card, FrozenDetector, FrozenGenerator
+from dfd_jax.progress import StepProgress, stop_on_signals
+from dfd_jax.provenance import commit
+from dfd_jax.writer import MetricsLog
+
+_CONFIG = config_flags.DEFINE_config_file("config", None, "Config file.", lock_config=True)
+_WORKDIR = flags.DEFINE_string("workdir", None, "Where everything is written; default runs/NAME.")
+
+LIMITS = (
+    "How it does on fakes of generators that it was not trained on is in the metrics. Knows "
+    "aligned, frontal, centred crops only. A verdict on a single photo proves nothing."
+)
+
+
+def train(
+    config: ml_collections.ConfigDict,
+    workdir: pathlib.Path,
+    exams: list[Exam],
+    console: Console,
+) -> FrozenDetector | None:
+    """Train to the config's last step; the detector of the best step, or None if stopped early.
+
+    "Best" is the highest AUC on `exams`, those of the validation split. RuntimeError if the loss is
+    no longer finite.
+    """
+    assembly.settle_config(config, workdir)
+    t, mesh = config.train, sharding.make_mesh()
+    batches = detector_data.batches(config, mesh, workdir)
+
+    net = new_detector(config)
+    tx = detection.make_optimizer(
+        t.learning_rate, t.steps, warmup=t.warmup, clip=t.clip, weight_decay=t.weight_decay
+    )
+    train_step = detection.make_train_step(
+        net, tx, smoothing=t.label_smoothing, averaging=t.averaging
+    )
+    state = sharding.replicate(detection.create_state(net, tx), mesh)
+    best = {"auc": jnp.zeros(()), "variables": jax.tree.map(jnp.copy, state.averaged)}
+
+    checkpoints, depends_on = Checkpoints(workdir / "checkpoints", t.keep), {}
+    if checkpoints.latest_step() is not None:
+        saved = checkpoints.restore({"state": state, "best": best}, batches, depends_on)
+        state, best = saved["state"], saved["best"]
+    step = int(jax.device_get(state.step))
+    if step:
+        console.print(f"continuing from step {step} of {workdir}")
+
+    def save() -> None:
+        log.check()
+        checkpoints.save(step, {"state": state, "best": best}, batches, depends_on)
+
+    with (
+        stop_on_signals() as stop,
+        StepProgress(console, config.name, t.steps, step, t.batch_size) as progress,
+        MetricsLog(workdir, progress, step, t.log_every) as log,
+    ):
+        while step < t.steps and not stop:
+            pairs = sharding.shard_batch({"images": next(batches)["images"]}, mesh)["images"]
+            with jax.transfer_guard("disallow"):
+                state, metrics = train_step(state, pairs)
+            step += 1
+            log.add(step, metrics)
+            if step % t.evaluate_every == 0 or step == t.steps:
+                best, scores = better(net, state, best, exams)
+                log.record(step, {f"valid_{name}": value for name, value in scores.items()})
+                console.print(f"step {step}: validation AUC {scores['auc']:.4f}", highlight=False)
+                save()
+        save()
+    checkpoints.close()
+    if step < t.steps:
+        console.print(f"{stop.name}: stopped after step {step}; the same command continues there")
+        return None
+    return detection.with_variables(net, jax.device_get(best["variables"]))
+
+
+def new_detector(config: ml_collections.ConfigDict) -> FrozenDetector:
+    """The config's network with fresh weights. ValueError if it is not a detector."""
+    card = Card(
+        model=config.detector.model,
+        hyper={**config.detector.hyper.to_dict(), "num_classes": 2},
+        input_size=config.data.size,
+        real_index=0,
+    )
+    net = models.build(card, jax.random.key(config.seed), jnp.dtype(config.dtype))
+    if not isinstance(net, FrozenDetector):
+        raise ValueError(f"config.detector.model is {card.model!r}, which is not a detector")
+    return net
+
+
+def better(
+    net: FrozenDetector, state: detection.DetectorState, best: dict[str, Any], exams: list[Exam]
+) -> tuple[dict[str, Any], dict[str, float]]:
+    """The better of the best so far and the averaged weights of now, and what these scored."""
+    scores = detector_exam.selection_score(detection.with_variables(net, state.averaged), exams)
+    if scores["auc"] <= float(jax.device_get(best["auc"])):
+        return best, scores
+    variables = jax.tree.map(jnp.copy, state.averaged)
+    return {"auc": jnp.asarray(scores["auc"], jnp.float32), "variables": variables}, scores
+
+
+def finish(
+    config: ml_collections.ConfigDict,
+    workdir: pathlib.Path,
+    net: FrozenDetector,
+    exams: list[Exam],
+    console: Console,
+) -> None:
+    """Calibrate on `exams` (validation), measure on the test split, export with a card, print."""
+    net, shift = detector_exam.calibrated(net, exams, config.evaluate.pass_rate)
+    dtype = np.dtype(config.export_dtype)
+    rounded = jax.tree.map(lambda x: np.asarray(x, dtype).astype(np.float32), net.variables)
+    net = detection.with_variables(net, rounded)  # what the file will hold is what is measured
+
+    unseen: dict[str, Any] = {path: models.load(path) for path in config.evaluate.generators}
+    if wrong := [p for p, g in unseen.items() if not isinstance(g, FrozenGenerator)]:
+        raise ValueError(f"evaluate.generators: {', '.join(wrong)} is not a generator")
+    tests = {}
+    for exam in detector_data.exams(config, "test", workdir):
+        on_unseen = {p: detector_exam.marks_on_generator(net, g, exam) for p, g in unseen.items()}
+        tests[exam.name] = {**detector_exam.marks(net, exam), "generators": on_unseen}
+    info = {
+        "data": _data(config),
+        "command": shlex.join(["python", "-m", "dfd_jax.train_detector", *sys.argv[1:]]),
+        "commit": commit(),
+        "test": tests,
+        "calibration": {"pass_rate": config.evaluate.pass_rate, "shift": round(shift, 4)},
+        "limits": LIMITS,
+    }
+    card = dataclasses.replace(net.card, info=info)
+    models.save(workdir / "detector.safetensors", net.variables, card, dtype)
+    detector_exam.print_marks(console, config.detector.model, tests)
+    console.print(f"wrote {workdir / 'detector.safetensors'}")
+
+
+def _data(config: ml_collections.ConfigDict) -> dict[str, Any]:
+    """What the detector saw, without paths of this machine."""
+    counts = {kind: len(s) for kind, s in detector_data.sources(config, "train").items()}
+    return {
+        "reals": counts,
+        "source": config.data.kind,
+        "families": list(detector_data.families(config)),
+        "folders": len(config.fakes.folders),
+        "generators": list(config.fakes.generators),
+        "train": json.loads(config.train.to_json()),
+    }
+
+
+def main(argv: list[str]) -> None:
+    """Train, calibrate, measure, export."""
+    if len(argv) > 1:
+        raise app.UsageError(f"unexpected arguments: {' '.join(argv[1:])}")
+    config, console = _CONFIG.value, Console()
+    workdir = pathlib.Path(_WORKDIR.value or f"runs/{config.name}")
+    exams = detector_data.exams(config, "valid", workdir)
+    net = train(config, workdir, exams, console)
+    if net is not None and jax.process_index() == 0:
+        finish(config, workdir, net, exams, console)
+
+
+if __name__ == "__main__":
+    flags.mark_flag_as_required("config")
+    app.run(main)
