@@ -4,7 +4,7 @@ import ml_collections
 
 
 def get_config() -> ml_collections.ConfigDict:
-    """All fields, with their meaning. Sizes of perturbations are in 8-bit levels (6.375 = 0.05 on [-1, 1])."""
+    """All fields, with their meaning. Perturbations in 8-bit levels (6.375 = 0.05 on [-1, 1])."""
     config = ml_collections.ConfigDict()
     config.name = "run"  # the default workdir is runs/NAME
     config.seed = 0
@@ -43,7 +43,12 @@ def get_config() -> ml_collections.ConfigDict:
     config.objective.target = ""  # r: empty = G(x); a picture file = approach that picture
 
     config.channel = ml_collections.ConfigDict()
-    config.channel.regions = (64, 128, 178, 256)  # sides of the photo regions P will meet; () = none
+    config.channel.regions = (
+        64,
+        128,
+        178,
+        256,
+    )  # sides of the photo regions P will meet; () = none
 
     config.train = ml_collections.ConfigDict()
     config.train.steps = 1000

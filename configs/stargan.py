@@ -1,9 +1,10 @@
 """A disrupter against StarGAN.
 
-    configs/stargan.py          small embedded networks on drawn faces: minutes on a laptop CPU
-    configs/stargan.py:photos   the same networks on real photographs: --config.data.root=FOLDER
-    configs/stargan.py:paper    full-size networks at the paper's scale, on accelerators; the weights files are those
-                                that `python -m converters` writes, in ./weights
+configs/stargan.py          small embedded networks on drawn faces: minutes on a laptop CPU
+configs/stargan.py:photos   the same networks on real photographs: --config.data.root=FOLDER
+configs/stargan.py:paper    full-size networks at the paper's scale, on accelerators; the weights
+files are those
+                            that `python -m converters` writes, in ./weights
 """
 
 import ml_collections

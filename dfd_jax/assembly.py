@@ -1,4 +1,6 @@
-"""From a config to the objects it names: data, networks, opponents. Shared by train and evaluate."""
+"""From a config to the objects it names: data, networks, opponents. Shared by train and
+evaluate.
+"""
 
 import json
 import pathlib
@@ -22,7 +24,9 @@ FREE_SECTIONS = ("evaluate", "name")
 
 
 def generators(config: ml_collections.ConfigDict) -> tuple[FrozenGenerator, ...]:
-    """The frozen deepfake generators of the config. ValueError if they do not ask for the same attributes."""
+    """The frozen deepfake generators of the config. ValueError if they do not ask for the same
+    attributes.
+    """
     found = tuple(_load(path, FrozenGenerator, config.dtype) for path in config.generators)
     if not found:
         raise ValueError("config.generators is empty: P needs at least one generator to disrupt")
@@ -66,7 +70,7 @@ def perturber(config: ml_collections.ConfigDict) -> FrozenPerturber:
         input_size=config.data.size,
         budget={"eps_255": config.budget.eps_255, "bound": config.budget.bound},
     )
-    net = models.build(card, jax.random.key(config.seed), jnp.dtype(config.dtype))
+    net = models.build(card, config.seed, jnp.dtype(config.dtype))
     if not isinstance(net, FrozenPerturber):
         raise ValueError(f"config.perturber.model is {card.model!r}, which is not a perturber")
     return net
@@ -140,7 +144,9 @@ def networks_used(against: Opponents) -> dict[str, Any]:
 
 
 def settle_config(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> None:
-    """Write `workdir/config.json`. ValueError if the workdir belongs to a run with another config."""
+    """Write `workdir/config.json`. ValueError if the workdir belongs to a run with another
+    config.
+    """
     path = workdir / "config.json"
     new = json.loads(config.to_json())
     if path.exists():

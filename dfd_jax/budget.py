@@ -1,7 +1,8 @@
-"""How large a perturbation may be: bound it while training, apply it to a file, measure what was spent.
+"""How large a perturbation may be: bound it while training, apply it to a file, measure what was
+spent.
 
-Sizes are in 8-bit levels where a person meets them: eps_255 = 6.375 is eps = 0.05 on [-1, 1]. A file holds whole
-levels, so a hard bound of 6.375 levels is 6 levels once it is written.
+Sizes are in 8-bit levels where a person meets them: eps_255 = 6.375 is eps = 0.05 on [-1, 1].
+A file holds whole levels, so a hard bound of 6.375 levels is 6 levels once it is written.
 """
 
 import math
@@ -17,7 +18,7 @@ BOUNDS = ("tanh", "none")
 
 
 class Budget(NamedTuple):
-    """`bound` is "tanh" (hard: |delta| <= eps everywhere) or "none" (only the objective restrains it)."""
+    """How far a pixel may move. `bound`: "tanh" (hard), or "none" (only Eq. 7 restrains it)."""
 
     eps_255: float = 6.375
     bound: str = "tanh"
@@ -54,7 +55,9 @@ def norms(delta: Float[Array, "b h w 3"], kind: str) -> Float[Array, " b"]:
 def apply_to_pixels(
     region: UInt8[np.ndarray, "h w 3"], delta: Float32[np.ndarray, "h w 3"], budget: Budget
 ) -> UInt8[np.ndarray, "h w 3"]:
-    """8-bit pixels plus a perturbation on [-1, 1], rounded; a hard bound still holds after rounding."""
+    """8-bit pixels plus a perturbation on [-1, 1], rounded; a hard bound still holds after
+    rounding.
+    """
     levels = np.rint(pixels.units_to_levels(1.0) * delta)
     if budget.bound != "none":
         whole = math.floor(budget.eps_255 + 1e-6)

@@ -1,7 +1,8 @@
 """Saving and resuming a training run. Resuming equals never having stopped, bit for bit.
 
-A checkpoint holds the training state, the position of the data iterator, and what the run depends on (sha256 of the
-frozen networks, number of processes): a restore under anything else is refused before training starts.
+A checkpoint holds the training state, the position of the data iterator, and what the run depends
+on (sha256 of the frozen networks, number of processes): a restore under anything else is refused
+before training starts.
 """
 
 import pathlib
@@ -30,10 +31,12 @@ class Checkpoints:
         """The step of the newest finished checkpoint; None if there is none."""
         return self._manager.latest_step()
 
-    def save(self, step: int, state: Any, batches: Any, depends_on: dict[str, Any]) -> None:
-        """Write a checkpoint unless this step has one. `batches` is the grain iterator."""
+    def save(self, step: int, state: Any, batches: Any, depends_on: dict[str, Any]) -> bool:
+        """Write a checkpoint; False if this step has one already. `batches` is the grain
+        iterator.
+        """
         if step in self._manager.all_steps():
-            return
+            return False
         items = ocp.args.Composite(
             state=ocp.args.StandardSave(state),
             data=grain_checkpoint.CheckpointSave(batches),  # pyright: ignore[reportCallIssue]
@@ -41,11 +44,13 @@ class Checkpoints:
         )
         self._manager.save(step, args=items, force=True)
         self._manager.wait_until_finished()
+        return True
 
     def restore(self, state: State, batches: Any, depends_on: dict[str, Any]) -> State:
         """The newest state, in the sharding of `state`; `batches` is moved to where it was.
 
-        ValueError if the checkpoint was made with other frozen networks or on another number of processes.
+        ValueError if the checkpoint was made with other frozen networks or on another number of
+        processes.
         """
         step = self.latest_step()
         self._refuse_other(step, self._complete(depends_on))

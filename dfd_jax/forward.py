@@ -12,11 +12,15 @@ from dfd_jax.objective import Seen
 
 
 class Opponents(NamedTuple):
-    """The frozen networks P is trained through, and what else the loss looks at. A pytree of arrays."""
+    """The frozen networks P is trained through, and what else the loss looks at. A pytree of
+    arrays.
+    """
 
     generators: tuple[FrozenGenerator, ...]
     detectors: tuple[FrozenDetector, ...]
-    round_trips: Float[Array, "r s s"] | None = None  # channel.round_trip_matrices; None: no channel
+    round_trips: Float[Array, "r s s"] | None = (
+        None  # channel.round_trip_matrices; None: no channel
+    )
     target: Float[Array, "s s 3"] | None = None  # a fixed reference image r; None: r = G(x, c)
 
 
@@ -37,8 +41,8 @@ def forward(
 ) -> Seen:
     """Everything Eq. 7 judges, for one batch and one condition per photo and generator.
 
-    What detectors and generators see has been rounded to 8 bits (straight-through gradient), after the delta has
-    gone through the channel.
+    What detectors and generators see has been rounded to 8 bits (straight-through gradient), after
+    the delta has gone through the channel.
     """
     deltas = protect(perturber, images, budget)
     arriving = deltas

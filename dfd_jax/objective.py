@@ -1,4 +1,4 @@
-"""Eq. 7 of the paper as named, signed terms and their weighted total. Minimised over P's parameters only."""
+"""Eq. 7 of the paper as named, signed terms and their weighted total; minimised over P alone."""
 
 from typing import NamedTuple
 
@@ -14,9 +14,9 @@ FORMS = ("prob", "logit")
 class Objective(NamedTuple):
     """Weights and forms of Eq. 7's terms.
 
-    `fake` is C2, `real` is C3, `budget` is C1, applied to the part of each image's norm above `eps_255` levels.
-    `form` is "prob" as printed in the paper, or "logit": binary cross-entropy on the log-odds, whose gradient does
-    not vanish when a detector is sure.
+    `fake` is C2, `real` is C3, `budget` is C1, applied to the part of each image's norm above
+    `eps_255` levels. `form` is "prob" as printed in the paper, or "logit": binary cross-entropy on
+    the log-odds, whose gradient does not vanish when a detector is sure.
     """
 
     distortion: float = 1.0
@@ -31,22 +31,26 @@ class Objective(NamedTuple):
 
 
 class Seen(NamedTuple):
-    """What one forward pass produces and the objective judges. Lists: one entry per generator or detector."""
+    """What one forward pass produces. Tuples have an entry per generator or detector."""
 
     deltas: Float[Array, "b h w 3"]
     fakes: tuple[Float[Array, "b s s 3"], ...]  # G(x+P(x), c) per generator
     references: tuple[Float[Array, "b s s 3"], ...]  # r per generator
-    fake_logits: tuple[tuple[Float[Array, " b"], ...], ...]  # log-odds of REAL, generator x detector
-    real_logits: tuple[Float[Array, " b"], ...]  # of x+P(x), per detector
+    fake_logits: tuple[tuple[Float[Array, " b"], ...], ...]  # G x D: log-odds of REAL
+    real_logits: tuple[Float[Array, " b"], ...]  # the same of x+P(x), per detector
 
 
-def terms(seen: Seen, objective: Objective, *, towards: bool = False) -> dict[str, Float[Array, ""]]:
-    """The four terms, signed but not weighted. `towards`: r is a picture to approach, not G(x) to leave."""
+def terms(
+    seen: Seen, objective: Objective, *, towards: bool = False
+) -> dict[str, Float[Array, ""]]:
+    """The four terms, signed, not weighted.
+
+    `towards`: r is a fixed picture that fakes should become. Then the distance itself is minimised;
+    Eq. 1 as printed would move away from the picture.
+    """
     eps = pixels.levels_to_units(objective.eps_255)
     sign = 1.0 if towards else -1.0
-    distances = [
-        jnp.square(f - r).mean() for f, r in zip(seen.fakes, seen.references, strict=True)
-    ]
+    distances = [jnp.square(f - r).mean() for f, r in zip(seen.fakes, seen.references, strict=True)]
     of_g, of_d, form = objective.generator_weights, objective.detector_weights, objective.form
     passed = [_mean([judged_real(x, form) for x in row], of_d) for row in seen.fake_logits]
     return {
@@ -65,7 +69,7 @@ def total(named: dict[str, Float[Array, ""]], objective: Objective) -> Float[Arr
 
 
 def judged_real(logits: Float[Array, " b"], form: str) -> Float[Array, ""]:
-    """How real the images look: E[D] (Eq. 5), or E[-log(1 - D)] in the logit form. Lower is more fake."""
+    """How real images look: E[D] (Eq. 5), or E[-log(1 - D)] in the logit form."""
     if form == "prob":
         return jax.nn.sigmoid(logits).mean()
     if form == "logit":

@@ -1,7 +1,7 @@
 """The only file that knows pixel ranges.
 
-Inside the project an image is NHWC, RGB and in [-1, 1]. Files hold 8-bit levels (0 … 255). One level is
-2/255 units, so the field's usual eps = 0.05 on [-1, 1] is 6.375 levels.
+Inside the project an image is NHWC, RGB and in [-1, 1]. Files hold 8-bit levels (0 … 255). One
+level is 2/255 units, so the field's usual eps = 0.05 on [-1, 1] is 6.375 levels.
 """
 
 import jax

@@ -18,11 +18,13 @@ from rich.progress import (
 
 
 class StepProgress:
-    """Step, figures by name, photos per second and time left: a live bar on a terminal, lines in a log."""
+    """Step, figures by name, photos per second and time left: a live bar on a terminal, lines in a
+    log.
+    """
 
     def __init__(self, console: Console, title: str, total: int, start: int, batch: int) -> None:
         self._console, self._total, self._batch = console, total, batch
-        self._began, self._start = time.monotonic(), start
+        self._began, self._start, self._first = time.monotonic(), start, start + 1
         self._bar = Progress(
             TextColumn("[bold]{task.description}"),
             BarColumn(bar_width=24),
@@ -46,7 +48,7 @@ class StepProgress:
     def advance(self, step: int) -> None:
         """`step` steps are done."""
         self._bar.update(self._task, completed=step)
-        if step == self._start + 1:  # the first step is mostly compilation: rates start after it
+        if step == self._first:  # the first step is mostly compilation: rates start after it
             self._began, self._start = time.monotonic(), step
 
     def show(self, step: int, figures: dict[str, float]) -> float:
@@ -83,7 +85,9 @@ class StopRequest:
 
 @contextmanager
 def stop_on_signals() -> Iterator[StopRequest]:
-    """Within the block SIGTERM and SIGINT set the request instead of killing; a second one interrupts."""
+    """Within the block SIGTERM and SIGINT set the request instead of killing; a second one
+    interrupts.
+    """
     request = StopRequest()
     numbers = (signal.SIGTERM, signal.SIGINT)
     before = {n: signal.signal(n, request._on_signal) for n in numbers}

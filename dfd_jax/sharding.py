@@ -1,4 +1,6 @@
-"""Where arrays live: one mesh with one axis, `data`. Batches are split over it, all else is replicated."""
+"""Where arrays live: one mesh with one axis, `data`. Batches are split over it, all else is
+replicated.
+"""
 
 from typing import Any, TypeVar
 
@@ -12,13 +14,13 @@ Tree = TypeVar("Tree")
 def make_mesh(devices: list[jax.Device] | None = None) -> Mesh:
     """A mesh over all devices of all processes, or over the given ones."""
     devices = jax.devices() if devices is None else devices
-    return jax.make_mesh(
-        (len(devices),), ("data",), axis_types=(AxisType.Auto,), devices=devices
-    )
+    return jax.make_mesh((len(devices),), ("data",), axis_types=(AxisType.Auto,), devices=devices)
 
 
 def local_batch_size(global_size: int, mesh: Mesh) -> int:
-    """Photos each process loads per step. ValueError if the devices cannot share a batch equally."""
+    """Photos each process loads per step. ValueError if the devices cannot share a batch
+    equally.
+    """
     count = mesh.devices.size
     if global_size % count:
         raise ValueError(

@@ -1,4 +1,6 @@
-"""What training changes: P's parameters, the optimizer's state, the step. Nothing frozen is in it."""
+"""What training changes: P's parameters, the optimizer's state, the step. Nothing frozen is in
+it.
+"""
 
 from typing import Any
 

@@ -1,4 +1,6 @@
-"""The jitted functions: one training step, one evaluation step. Compiled once, data and weights are arguments."""
+"""The jitted functions: one training step, one evaluation step. Compiled once, data and weights are
+arguments.
+"""
 
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -28,8 +30,9 @@ def make_train_step(
 ) -> TrainStep:
     """One step of Eq. 7: `step(state, opponents, batch, key) → (state, metrics)`.
 
-    `batch` holds `images` (uint8) and `attributes`; `target` is the condition asked of every generator (see
-    `FrozenGenerator.sample_condition`). Randomness comes from `key` and the step number alone.
+    `batch` holds `images` (uint8) and `attributes`; `target` is the condition asked of every
+    generator (see `FrozenGenerator.sample_condition`). Randomness comes from `key` and the step
+    number alone.
     """
 
     def loss(
@@ -64,7 +67,9 @@ def make_train_step(
 
 
 def _rates(seen: objective.Seen) -> dict[str, Array]:
-    """What the losses stand for, on this batch: L2, %dis, pass rates, and the RMS of P in 8-bit levels."""
+    """What the losses stand for, on this batch: L2, %dis, pass rates, and the RMS of P in 8-bit
+    levels.
+    """
     pairs = zip(seen.fakes, seen.references, strict=True)
     l2 = jnp.stack([jnp.square(f - r).mean((1, 2, 3)) for f, r in pairs])
     rms = jnp.sqrt(jnp.square(seen.deltas).mean())
@@ -94,7 +99,9 @@ def fake_and_judge(
     photos: UInt8[Array, "b s s 3"],
     condition: Any,
 ) -> Verdicts:
-    """The attacker's G(photo, c) as an 8-bit picture, and what each detector says of that picture."""
+    """The attacker's G(photo, c) as an 8-bit picture, and what each detector says of that
+    picture.
+    """
     fakes = pixels.to_uint8(generator(pixels.from_uint8(photos), condition))
     return Verdicts(fakes, judge(detectors, fakes))
 

@@ -1,7 +1,8 @@
 """Train a perturber: python -m dfd_jax.train --config configs/stargan.py [--workdir runs/stargan]
 
-Reads top to bottom: mesh → data → networks → state → step → write and save → evaluate. Run the same command again to
-continue an interrupted run; the result is bit for bit that of a run that was never interrupted.
+Reads top to bottom: mesh → data → networks → state → step → write and save → evaluate. Run the same
+command again to continue an interrupted run; the result is bit for bit that of a run that was never
+interrupted.
 """
 
 import dataclasses
@@ -22,14 +23,12 @@ from dfd_jax.progress import StepProgress, stop_on_signals
 from dfd_jax.state import TrainState, create_state, with_params
 from dfd_jax.writer import MetricsLog
 
-_CONFIG = config_flags.DEFINE_config_file("config", None, "Config file.", lock_config=True)
-_WORKDIR = flags.DEFINE_string("workdir", None, "Where everything is written; default runs/NAME.")
-
 
 def train(config: ml_collections.ConfigDict, workdir: pathlib.Path, console: Console) -> bool:
     """Train to the config's last step; write checkpoints and `workdir/perturber.safetensors`.
 
-    Returns False if a signal stopped it early. RuntimeError if a figure is no longer finite, with its step.
+    Returns False if a signal stopped it early. RuntimeError if a figure is no longer finite, with
+    its step.
     """
     assembly.settle_config(config, workdir)
     total, batch_size = config.train.steps, config.train.batch_size
@@ -55,6 +54,11 @@ def train(config: ml_collections.ConfigDict, workdir: pathlib.Path, console: Con
     if step:
         console.print(f"continuing from step {step} of {workdir}")
 
+    def save(step: int, state: TrainState) -> None:
+        log.check()  # what is no longer finite is never saved
+        if checkpoints.save(step, state, batches, depends_on):
+            _export(workdir, perturber, state, config, depends_on)
+
     with (
         stop_on_signals() as stop,
         StepProgress(console, config.name, total, step, batch_size) as progress,
@@ -66,10 +70,9 @@ def train(config: ml_collections.ConfigDict, workdir: pathlib.Path, console: Con
                 state, metrics = train_step(state, against, batch, key)
             step += 1
             log.add(step, metrics)
-            if step % config.train.checkpoint_every == 0 or step == total or stop:
-                log.check()  # what is no longer finite is never saved
-                checkpoints.save(step, state, batches, depends_on)
-                _export(workdir, perturber, state, config, depends_on)
+            if step % config.train.checkpoint_every == 0 or step == total:
+                save(step, state)
+        save(step, state)
     checkpoints.close()
     if step < total:
         console.print(f"{stop.name}: stopped after step {step}; the same command continues there")
@@ -104,17 +107,14 @@ def main(argv: list[str]) -> None:
     """Train, then evaluate and show what came of it."""
     if len(argv) > 1:
         raise app.UsageError(f"unexpected arguments: {' '.join(argv[1:])}")
-    config, console = _CONFIG.value, Console()
-    workdir = pathlib.Path(_WORKDIR.value or f"runs/{config.name}")
+    config, console = flags.FLAGS.config, Console()
+    workdir = pathlib.Path(flags.FLAGS.workdir or f"runs/{config.name}")
     if train(config, workdir, console) and jax.process_index() == 0:
         evaluate.evaluate_run(workdir, console)
 
 
-def run() -> None:
-    """Entry point: bad input ends in one readable line, not in a traceback."""
+if __name__ == "__main__":
+    config_flags.DEFINE_config_file("config", None, "Config file.", lock_config=True)
+    flags.DEFINE_string("workdir", None, "Where everything is written; default runs/NAME.")
     flags.mark_flag_as_required("config")
     app.run(main)
-
-
-if __name__ == "__main__":
-    run()

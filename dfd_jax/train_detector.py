@@ -106,7 +106,7 @@ def new_detector(config: ml_collections.ConfigDict) -> FrozenDetector:
         input_size=config.data.size,
         real_index=0,
     )
-    net = models.build(card, jax.random.key(config.seed), jnp.dtype(config.dtype))
+    net = models.build(card, config.seed, jnp.dtype(config.dtype))
     if not isinstance(net, FrozenDetector):
         raise ValueError(f"config.detector.model is {card.model!r}, which is not a detector")
     return net

@@ -1,7 +1,7 @@
 """Residual encoder-decoder perturber, the other family of Generative Adversarial Perturbations.
 
-Poursaeed et al. 2018; the layout is that of Johnson et al. 2016: a 7x7 stem, two halvings, residual blocks,
-two doublings, a 7x7 head. Upsampling as in unet.py, for the same reasons.
+Poursaeed et al. 2018; the layout is that of Johnson et al. 2016: a 7x7 stem, two halvings, residual
+blocks, two doublings, a 7x7 head. Upsampling as in unet.py, for the same reasons.
 """
 
 from typing import Any
@@ -15,7 +15,9 @@ from dfd_jax.models.layers import InstanceNorm, upsample_nearest
 
 
 class ResNetPerturber(nn.Module):
-    """images (b h w 3, [-1, 1]; h and w multiples of `stride`) → unbounded delta of the same shape."""
+    """images (b h w 3, [-1, 1]; h and w multiples of `stride`) → unbounded delta of the same
+    shape.
+    """
 
     width: int = 64
     blocks: int = 6

@@ -1,7 +1,8 @@
 """U-Net perturber, one of the two families of Generative Adversarial Perturbations.
 
-Poursaeed et al. 2018, "Generative Adversarial Perturbations". Upsampling is nearest neighbour followed by a
-convolution: it leaves no checkerboard in the delta, and its weight gradient is fast on every backend.
+Poursaeed et al. 2018, "Generative Adversarial Perturbations". Upsampling is nearest neighbour
+followed by a convolution: it leaves no checkerboard in the delta, and its weight gradient is fast
+on every backend.
 """
 
 from typing import Any
