@@ -18,7 +18,7 @@ EYES_AT = (89.0, 91.0)  # where the origin lies in the image, in points from its
 PIVOT = np.array([0.0, 20.0, 18.0], np.float32)  # forward of the neck: turning keeps eyes in view
 CENTRE_W = -6.0
 TOP, BOTTOM = 65.0, 73.0  # the skull's reach above and below the pupils
-RELIEF_U, RELIEF_V = (-64.0, 64.0), (-80.0, 96.0)
+RELIEF_U, RELIEF_V = (-54.0, 54.0), (-62.0, 84.0)
 TILE = 512
 
 Field = np.ndarray  # float32, one value per pixel
@@ -134,7 +134,7 @@ class Shape:
     def axis(self, v: Field) -> tuple[Field, Field]:
         """How far the cross-section's centre lies before CENTRE_W, and its slope in v."""
         if not self.forward:
-            return np.float32(0.0) * v, np.float32(0.0) * v
+            return np.zeros(1, np.float32), np.zeros(1, np.float32)
         t = np.clip((v - 8.0) / 52.0, 0.0, 1.0)
         return self.forward * t * t * (3.0 - 2.0 * t), self.forward * 6.0 * t * (1.0 - t) / 52.0
 
@@ -186,7 +186,7 @@ def trace(x: Field, y: Field, turned: np.ndarray, shape: Shape, relief: Relief |
     ow = ow - CENTRE_W
     z = np.full_like(ou, 40.0)
     a = inside = np.ones_like(ou)
-    for _ in range(4):
+    for _ in range(4 if relief is not None else 3):
         u, v = ou + z * du, ov + z * dv
         rise = shape.axis(v)[0]
         if relief is not None:

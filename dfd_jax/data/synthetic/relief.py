@@ -134,7 +134,7 @@ def build(face: FaceParameters, shape: Shape, light: np.ndarray) -> Relief:
     au = np.abs(u + 0.35 * noise(0.3 * u, 0.3 * v, 2.0, face.texture_seed + 2))
     height = _nose(face, au, v) + _sockets(face, au, v) + _cheeks(face, au, v)
     height = height + _mouth(face, u, v) + _wrinkles(face, u, v)
-    height = height * smoothstep(66.0, 50.0, au)
+    height = height * smoothstep(53.0, 44.0, au)
     inside = 1.0 - (u / shape.widths(v)[0]) ** 2 - shape.stretch(v) * v * v
     base = CENTRE_W + shape.axis(v)[0] + shape.depths(v) * np.sqrt(np.maximum(inside, 0.0))
     hollow = np.maximum(ndimage.gaussian_filter(height, 2.0) - height, 0.0) * 0.9
