@@ -1,0 +1,47 @@
+"""ResNet and Xception as networks to train and as frozen detectors."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from dfd_jax import models
+from dfd_jax.models.frozen import Card
+
+SMALL = {
+    "resnet18": {"width": 4},
+    "resnet50": {"stage_sizes": [1, 1, 1, 1], "width": 4},
+    "xception": {"channels": [4, 4, 8, 8, 8, 8, 8, 8], "middle_blocks": 1, "dropout": 0.5},
+}
+PHOTOS = jax.random.uniform(jax.random.key(5), (3, 40, 36, 3), minval=-1)
+
+
+@pytest.mark.parametrize("model", SMALL)
+def test_training_learns_statistics_and_inference_leaves_them_alone(model):
+    net = models.build(Card(model, SMALL[model], 32), jax.random.key(0))
+    module, variables = net.module, net.variables
+
+    @jax.jit
+    def train(variables, images, rng):
+        return module.apply(
+            variables, images, train=True, mutable=["batch_stats"], rngs={"dropout": rng}
+        )
+
+    logits, updated = train(variables, PHOTOS, jax.random.key(1))
+    other, _ = train(variables, PHOTOS, jax.random.key(2))
+    assert logits.shape == (3, 2)
+    assert jnp.array_equal(logits, other) == (model != "xception")  # only its head has dropout
+    stale, fresh = jax.tree.leaves(variables["batch_stats"]), jax.tree.leaves(updated)
+    assert all(not jnp.array_equal(a, b) for a, b in zip(stale, fresh, strict=True))
+    assert module.apply(variables, PHOTOS).shape == (3, 2)  # immutable: would raise if it wrote
+
+
+def test_a_detectors_verdict_follows_its_real_index():
+    card = Card("resnet18", {"width": 4}, 32, real_index=0)
+    net = models.build(card, jax.random.key(0))
+    flipped = net.replace(card=Card("resnet18", {"width": 4}, 32, real_index=1))
+    p = net(PHOTOS)
+    assert p.shape == (3,)
+    np.testing.assert_allclose(p + flipped(PHOTOS), 1, atol=1e-6)
+    logits = net.apply(net.variables, net._normalised(PHOTOS))
+    np.testing.assert_allclose(p, jax.nn.softmax(logits)[:, 0], atol=1e-6)
