@@ -9,6 +9,7 @@ from collections.abc import Iterable, Sequence
 
 import jax
 import numpy as np
+from jax.sharding import Mesh
 from jaxtyping import Array, Float, Float32, UInt8
 
 from dfd_jax import channel, forward, pixels, sharding
@@ -20,21 +21,26 @@ _ROWS_AT_ONCE = 256  # of a region: keeps the float copies of a large photo smal
 
 
 class Protector:
-    """A perturber ready to protect 8-bit photos, on all local devices.
+    """A perturber ready to protect 8-bit photos, on this process's devices or those of `mesh`.
 
     `batch_size` is how many photos go through the network at once; it is rounded up to a multiple
-    of the devices. Fewer are padded, so there is one compilation. ValueError if the network is no
-    perturber or its card has no budget.
+    of the devices. Fewer are padded, so there is one compilation. ValueError if the perturber's
+    card has no usable budget.
     """
 
-    def __init__(self, perturber: FrozenPerturber, batch_size: int = 8) -> None:
+    def __init__(
+        self,
+        perturber: FrozenPerturber,
+        batch_size: int = 8,
+        mesh: Mesh | None = None,
+    ) -> None:
         if batch_size < 1:
             raise ValueError(f"batch size is {batch_size}, expected at least 1")
         self.budget = _budget(perturber)
         self.input_size = perturber.card.input_size
-        self._mesh = sharding.make_mesh(jax.local_devices())
-        devices = self._mesh.devices.size
-        self.batch_size = -(-batch_size // devices) * devices
+        self._mesh = sharding.make_mesh(jax.local_devices()) if mesh is None else mesh
+        count = self._mesh.devices.size
+        self.batch_size = -(-batch_size // count) * count
         self._perturber = sharding.replicate(perturber, self._mesh)
 
     def crop(
@@ -102,8 +108,6 @@ class Protector:
 
 def _budget(perturber: FrozenPerturber) -> Budget:
     card = perturber.card
-    if not isinstance(perturber, FrozenPerturber):
-        raise ValueError(f"{card.model} is not a perturber, so it cannot protect photos")
     if not card.budget:
         raise ValueError(
             f"{card.model}: the card has no budget, so how strong the delta may be is unknown. "

@@ -9,22 +9,12 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from protect_helpers import SIZE, network
 
-from dfd_jax import budget, channel, forward, models
+from dfd_jax import budget, channel, forward, sharding
 from dfd_jax.data.images import Box, centre_box
-from dfd_jax.models.frozen import Card, FrozenDetector, FrozenPerturber
+from dfd_jax.models.frozen import FrozenPerturber
 from dfd_jax.protector import Protector
-
-SIZE = 16
-
-
-@functools.cache
-def network() -> models.FrozenNetwork:
-    """A tiny perturber whose raw output is large, so that the bound is reached."""
-    card = Card("unet", {"width": 4, "depth": 1}, SIZE, budget={"eps_255": 6.375, "bound": "tanh"})
-    net = models.build(card, jax.random.key(0))
-    net.variables["params"]["leave"]["kernel"] *= 20
-    return net
 
 
 def perturber(**changes) -> FrozenPerturber:
@@ -103,13 +93,24 @@ def test_the_input_is_not_written_to():
     assert np.array_equal(original, kept)
 
 
-def test_batch_size_and_position_do_not_change_a_photo():
+@pytest.mark.parametrize(("batch_size", "devices"), [(5, 1), (8, 8)])
+def test_batch_position_and_devices_do_not_change_a_photo(batch_size, devices):
+    if len(jax.devices()) < devices:
+        pytest.skip(f"needs {devices} devices")
     originals = [photo(20 + 7 * i, 33 + 5 * i, seed=i) for i in range(5)]
-    alone = [shared_protector(1).protect_many([p])[0] for p in originals]
-    together = shared_protector(4).protect_many(originals)
+    single = Protector(perturber(), 1, sharding.make_mesh(jax.devices()[:1]))
+    many = Protector(perturber(), batch_size, sharding.make_mesh(jax.devices()[:devices]))
+    assert (single.batch_size, many.batch_size) == (1, batch_size)
+    alone = [single.protect_many([p])[0] for p in originals]
+    together = many.protect_many(originals)
     for one, other in zip(alone, together, strict=True):
         assert budget.linf_255(one, other) <= 1  # another batch may round a half differently
         assert (one != other).mean() < 0.01
+
+
+def test_a_batch_is_rounded_up_to_what_the_devices_share_equally():
+    count = len(jax.devices())
+    assert Protector(perturber(), count + 1).batch_size == 2 * count
 
 
 @pytest.fixture
@@ -156,13 +157,6 @@ def test_without_a_hard_bound_the_delta_may_exceed_eps():
 def test_a_card_without_a_usable_budget_is_refused(card_budget, message):
     with pytest.raises(ValueError, match=message):
         Protector(perturber(budget=card_budget), 1)
-
-
-def test_a_network_that_is_no_perturber_is_refused():
-    net = network()
-    detector = FrozenDetector(variables=net.variables, module=net.module, card=net.card)
-    with pytest.raises(ValueError, match="not a perturber"):
-        Protector(detector, 1)  # pyright: ignore[reportArgumentType]
 
 
 def test_crops_of_another_size_are_refused():

@@ -1,0 +1,226 @@
+"""Photos through a Protector: decode → batch → device → write → check, in bounded memory.
+
+However long the list is, at most a window of decoded photos, one batch on its way to the device and
+one batch being written are in memory.
+"""
+
+import collections
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, Literal, NamedTuple, TypeVar
+
+import numpy as np
+from jaxtyping import UInt8
+
+from dfd_jax import metrics
+from dfd_jax.budget import linf_255
+from dfd_jax.data.images import Box, Photo, centre_box, read_photo, read_rgb, write_photo
+from dfd_jax.jobs import Job, square
+from dfd_jax.manifest import Manifest, Record, sha256_of
+from dfd_jax.protector import Protector
+
+_BYTES_PER_BATCH = 256 << 20  # of decoded pixels: a batch of large photos goes before it is full
+_ROWS_AT_ONCE = 256
+
+T = TypeVar("T")
+Stop = Callable[[], bool]
+
+
+class Options(NamedTuple):
+    """How outputs are written."""
+
+    format: Literal["png", "jpeg"] = "png"
+    quality: int = 98  # of JPEG
+    keep_metadata: bool = False
+
+    def for_manifest(self, job: Job) -> dict[str, Any]:
+        """All that the output depends on beside photo and network, in JSON's types."""
+        return {
+            "format": self.format,
+            "quality": self.quality if self.format == "jpeg" else None,
+            "keep_metadata": self.keep_metadata,
+            "region": None if job.region is None else list(job.region),
+        }
+
+
+class Outcome(NamedTuple):
+    """What became of one photo."""
+
+    job: Job
+    record: Record
+    was_done: bool  # by an earlier run, so nothing was written
+
+
+class _Ready(NamedTuple):
+    """A decoded photo on its way to the device."""
+
+    job: Job
+    photo: Photo
+    pixels: UInt8[np.ndarray, "h w 3"]  # what is protected and compared with
+    box: Box
+    crop: UInt8[np.ndarray, "s s 3"]
+    input_sha256: str
+
+
+class PhotoStream:
+    """Protects a list of photos into a folder, in order, and records each in the manifest."""
+
+    def __init__(
+        self,
+        protector: Protector,
+        network_sha256: str,
+        output: Path,
+        manifest: Manifest,
+        options: Options,
+        *,
+        workers: int = 2,
+        redo: bool = False,
+    ) -> None:
+        self._protector, self._network_sha256 = protector, network_sha256
+        self._output, self._manifest, self._options = output, manifest, options
+        self._workers, self._redo = workers, redo
+
+    def run(self, jobs: Iterable[Job], stop: Stop) -> Iterator[Outcome]:
+        """One outcome per photo. Once `stop` says so, only what is being written is finished."""
+        with ThreadPoolExecutor(self._workers) as pool:
+            batch: list[_Ready] = []
+            writing: list[Future[Outcome]] = []
+            for item in _in_order(pool, self._prepare, jobs, 2 * self._workers, stop):
+                if isinstance(item, Outcome):
+                    yield item
+                    continue
+                batch.append(item)
+                if self._is_full(batch):
+                    submitted, batch = self._submit(pool, batch), []
+                    yield from (future.result() for future in writing)
+                    writing = submitted
+            if batch and not stop():
+                writing += self._submit(pool, batch)
+            yield from (future.result() for future in writing)
+
+    def _is_full(self, batch: list[_Ready]) -> bool:
+        size = sum(ready.pixels.nbytes for ready in batch)
+        return len(batch) == self._protector.batch_size or size >= _BYTES_PER_BATCH
+
+    def _submit(self, pool: ThreadPoolExecutor, batch: list[_Ready]) -> list[Future[Outcome]]:
+        deltas = self._protector.deltas(np.stack([ready.crop for ready in batch]))
+        return [pool.submit(self._finish, *pair) for pair in zip(batch, deltas, strict=True)]
+
+    def _prepare(self, job: Job) -> _Ready | Outcome:
+        """The photo decoded and cropped, or its outcome if it is done already or cannot be read."""
+        digest = None
+        try:
+            digest = sha256_of(job.source)
+            done = self._done_before(job, digest)
+            if done is not None:
+                return Outcome(job, done, was_done=True)
+            photo = read_photo(job.source)
+            pixels = photo.pixels
+            if self._options.format == "jpeg" and photo.alpha is not None:
+                pixels = _over_white(pixels, photo.alpha)
+            height, width, _ = pixels.shape
+            box = square(job.region, height, width) if job.region else centre_box(height, width)
+            return _Ready(job, photo, pixels, box, self._protector.crop(pixels, box), digest)
+        except (ValueError, OSError) as error:
+            return self._failed(job, error, digest)
+
+    def _done_before(self, job: Job, digest: str) -> Record | None:
+        record = self._manifest.latest.get(job.output)
+        if self._redo or record is None or not record.is_ok:
+            return None
+        now = (digest, self._network_sha256, self._options.for_manifest(job))
+        if (record.input_sha256, record.network_sha256, record.options) != now:
+            return None
+        path = self._output / job.output
+        return record if path.is_file() and sha256_of(path) == record.output_sha256 else None
+
+    def _finish(self, ready: _Ready, delta: np.ndarray) -> Outcome:
+        """The photo protected, written, read back, measured and recorded."""
+        job, photo, options = ready.job, ready.photo, self._options
+        path = self._output / job.output
+        try:
+            write_photo(
+                path,
+                self._protector.apply(ready.pixels, ready.box, delta),
+                format=options.format,
+                quality=options.quality,
+                alpha=photo.alpha if options.format == "png" else None,
+                icc_profile=photo.icc_profile,
+                exif=photo.exif if options.keep_metadata else None,
+            )
+            measured = _measure(ready.pixels, read_rgb(path), ready.box)
+            output_sha256 = sha256_of(path)
+        except (ValueError, OSError) as error:
+            return self._failed(job, error, ready.input_sha256)
+        height, width, _ = ready.pixels.shape
+        return self._recorded(
+            job,
+            status="ok",
+            input_sha256=ready.input_sha256,
+            output_sha256=output_sha256,
+            size=(width, height),
+            box=tuple(ready.box),
+            **measured,
+        )
+
+    def _failed(self, job: Job, error: Exception, digest: str | None) -> Outcome:
+        reason = getattr(error, "reason", None) or getattr(error, "strerror", None) or str(error)
+        return self._recorded(job, status="failed", input_sha256=digest, reason=reason)
+
+    def _recorded(self, job: Job, **fields: Any) -> Outcome:
+        record = Record(
+            input=job.name,
+            output=job.output,
+            network_sha256=self._network_sha256,
+            options=self._options.for_manifest(job),
+            **fields,
+        )
+        self._manifest.append(record)
+        return Outcome(job, record, was_done=False)
+
+
+def _in_order(
+    pool: ThreadPoolExecutor, work: Callable[[Job], T], jobs: Iterable[Job], ahead: int, stop: Stop
+) -> Iterator[T]:
+    """`work` on each job in the order of the jobs, at most `ahead` of them waiting to be taken."""
+    window: collections.deque[Future[T]] = collections.deque()
+    for job in jobs:
+        if stop():
+            break
+        window.append(pool.submit(work, job))
+        if len(window) > ahead:
+            yield window.popleft().result()
+    while window and not stop():
+        yield window.popleft().result()
+    for future in window:
+        future.cancel()
+
+
+def _measure(
+    original: UInt8[np.ndarray, "h w 3"], written: UInt8[np.ndarray, "h w 3"], box: Box
+) -> dict[str, Any]:
+    """How far the file as read back is from the photo."""
+    region = np.s_[box.top : box.top + box.side, box.left : box.left + box.side]
+    strips = [np.s_[top : top + _ROWS_AT_ONCE] for top in range(0, len(original), _ROWS_AT_ONCE)]
+    return {
+        "linf_255": max(linf_255(original[rows], written[rows]) for rows in strips),
+        "psnr_region": _finite(metrics.psnr(original[region], written[region])),
+        "psnr_photo": _finite(metrics.psnr(original, written)),
+    }
+
+
+def _finite(value: float) -> float | None:
+    return round(value, 3) if np.isfinite(value) else None
+
+
+def _over_white(
+    pixels: UInt8[np.ndarray, "h w 3"], alpha: UInt8[np.ndarray, "h w"]
+) -> UInt8[np.ndarray, "h w 3"]:
+    """What a viewer shows of a transparent photo: JPEG has no transparency to keep."""
+    shown = np.empty_like(pixels)
+    for top in range(0, len(pixels), _ROWS_AT_ONCE):
+        rows = np.s_[top : top + _ROWS_AT_ONCE]
+        share = alpha[rows, :, None].astype(np.float32) / 255
+        shown[rows] = np.rint(255 - share * (255 - pixels[rows].astype(np.float32)))
+    return shown
