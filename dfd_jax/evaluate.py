@@ -8,7 +8,6 @@ import datetime
 import hashlib
 import json
 import pathlib
-import subprocess
 import sys
 import time
 from typing import Any
@@ -16,10 +15,21 @@ from typing import Any
 import jax
 import ml_collections
 import numpy as np
-from absl import app, flags
 from rich.console import Console
 
-from dfd_jax import assembly, attacker, evaluation, models, page, picture, report, transit, writer
+from dfd_jax import (
+    assembly,
+    attacker,
+    cli,
+    evaluation,
+    models,
+    page,
+    picture,
+    provenance,
+    report,
+    transit,
+    writer,
+)
 from dfd_jax.attacker import Networks
 from dfd_jax.data import images, pipeline
 from dfd_jax.data.faces import Face
@@ -253,7 +263,7 @@ def _provenance(
     known = ", ".join(networks.generators)
     return {
         "created": today.isoformat(timespec="seconds"),
-        "commit": _commit(),
+        "commit": provenance.commit(),
         "command": " ".join(["python", "-m", "dfd_jax.evaluate", *sys.argv[1:]]),
         "device": f"{jax.device_count()} x {jax.devices()[0].device_kind}",
         "seed": config.seed,
@@ -283,22 +293,6 @@ def _provenance(
     }
 
 
-def _commit() -> str | None:
-    """The commit of the checkout this code runs from; None outside one."""
-    here = pathlib.Path(__file__).parent
-    try:
-        found = subprocess.run(
-            ["git", "describe", "--always", "--dirty", "--abbrev=12"],
-            cwd=here,
-            capture_output=True,
-            text=True,
-            check=True,
-        )
-    except (OSError, subprocess.CalledProcessError):
-        return None
-    return found.stdout.strip()
-
-
 def _name(path: str) -> str:
     return path[4:] if path.startswith("zoo:") else pathlib.Path(path).stem
 
@@ -316,13 +310,10 @@ def _write(
     events.close()
 
 
-def main(argv: list[str]) -> None:
+def main() -> None:
     """Evaluate the run in --workdir."""
-    if len(argv) > 1:
-        raise app.UsageError(f"unexpected arguments: {' '.join(argv[1:])}")
-    evaluate_run(pathlib.Path(flags.FLAGS.workdir), Console())
+    evaluate_run(cli.workdir(), Console())
 
 
 if __name__ == "__main__":
-    flags.DEFINE_string("workdir", None, "Workdir of a training run.", required=True)
-    app.run(main)
+    cli.run(main, with_config=False)

@@ -12,11 +12,10 @@ from typing import Any
 
 import jax
 import ml_collections
-from absl import app, flags
-from ml_collections import config_flags
+from absl import flags
 from rich.console import Console
 
-from dfd_jax import assembly, evaluate, models, sharding, steps
+from dfd_jax import assembly, cli, evaluate, models, sharding, steps
 from dfd_jax.checkpoint import Checkpoints
 from dfd_jax.models.frozen import FrozenPerturber
 from dfd_jax.progress import StepProgress, stop_on_signals
@@ -103,18 +102,12 @@ def _export(
     models.save(workdir / "perturber.safetensors", trained.variables, card)
 
 
-def main(argv: list[str]) -> None:
+def main() -> None:
     """Train, then evaluate and show what came of it."""
-    if len(argv) > 1:
-        raise app.UsageError(f"unexpected arguments: {' '.join(argv[1:])}")
-    config, console = flags.FLAGS.config, Console()
-    workdir = pathlib.Path(flags.FLAGS.workdir or f"runs/{config.name}")
+    config, workdir, console = flags.FLAGS.config, cli.workdir(), Console()
     if train(config, workdir, console) and jax.process_index() == 0:
         evaluate.evaluate_run(workdir, console)
 
 
 if __name__ == "__main__":
-    config_flags.DEFINE_config_file("config", None, "Config file.", lock_config=True)
-    flags.DEFINE_string("workdir", None, "Where everything is written; default runs/NAME.")
-    flags.mark_flag_as_required("config")
-    app.run(main)
+    cli.run(main, with_config=True)

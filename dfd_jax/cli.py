@@ -1,0 +1,54 @@
+"""What every command does before its own work, and how it ends when the input is bad."""
+
+import os
+import pathlib
+import sys
+from collections.abc import Callable
+
+import jax
+from absl import app, flags, logging
+from ml_collections import config_flags
+
+
+def run(main: Callable[[], None], *, with_config: bool) -> None:
+    """Parse the flags and call `main`. Bad input ends in one readable message and exit status 2.
+
+    `with_config` adds --config; --workdir is there always, and required where there is no config.
+    """
+    if with_config:
+        config_flags.DEFINE_config_file("config", None, "Config file.", lock_config=True)
+        flags.mark_flag_as_required("config")
+    default = "; default: runs/NAME, with the config's name" if with_config else ""
+    flags.DEFINE_string("workdir", None, f"Folder of the run{default}.", required=not with_config)
+    app.run(lambda argv: _guarded(main, argv))
+
+
+def workdir() -> pathlib.Path:
+    """--workdir, or the config's default."""
+    return pathlib.Path(flags.FLAGS.workdir or f"runs/{flags.FLAGS.config.name}")
+
+
+def keep_compiled(folder: pathlib.Path | None = None) -> None:
+    """Let later starts reuse what this one compiles. Default: the user's cache folder.
+
+    JAX_COMPILATION_CACHE_DIR, where it is set, wins.
+    """
+    if os.environ.get("JAX_COMPILATION_CACHE_DIR"):
+        return
+    base = pathlib.Path(os.environ.get("XDG_CACHE_HOME") or pathlib.Path.home() / ".cache")
+    jax.config.update("jax_compilation_cache_dir", str(folder or base / "dfd_jax" / "xla"))
+
+
+def _guarded(main: Callable[[], None], argv: list[str]) -> None:
+    if len(argv) > 1:
+        raise app.UsageError(f"unexpected arguments: {' '.join(argv[1:])}")
+    logging.set_verbosity(logging.WARNING)  # checkpoints and data report every detail below that
+    keep_compiled()
+    try:
+        main()
+    except (ValueError, OSError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(2)
+    except RuntimeError as error:
+        print(f"training broke: {error}", file=sys.stderr)
+        sys.exit(1)
