@@ -10,8 +10,6 @@ from jaxtyping import Array, Float
 
 NORM_EPSILON = 1e-5  # PyTorch's default for batch and instance norm; Flax's differ
 BATCH_NORM_MOMENTUM = 0.1  # in PyTorch's sense: the share of the new batch
-HE_FAN_OUT = nn.initializers.variance_scaling(2.0, "fan_out", "normal")  # torchvision's ResNet
-TORCH_DEFAULT = nn.initializers.variance_scaling(1 / 3, "fan_in", "uniform")  # torch's Conv2d
 
 
 def resize_bilinear(images: Float[Array, "b h w c"], size: int) -> Float[Array, "b s s c"]:

@@ -18,7 +18,7 @@ PHOTOS = jax.random.uniform(jax.random.key(5), (3, 40, 36, 3), minval=-1)
 
 @pytest.mark.parametrize("model", SMALL)
 def test_training_learns_statistics_and_inference_leaves_them_alone(model):
-    net = models.build(Card(model, SMALL[model], 32), jax.random.key(0))
+    net = models.build(Card(model, SMALL[model], 32))
     module, variables = net.module, net.variables
 
     @jax.jit
@@ -38,7 +38,7 @@ def test_training_learns_statistics_and_inference_leaves_them_alone(model):
 
 def test_a_detectors_verdict_follows_its_real_index():
     card = Card("resnet18", {"width": 4}, 32, real_index=0)
-    net = models.build(card, jax.random.key(0))
+    net = models.build(card)
     flipped = net.replace(card=Card("resnet18", {"width": 4}, 32, real_index=1))
     p = net(PHOTOS)
     assert p.shape == (3,)

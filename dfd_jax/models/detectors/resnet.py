@@ -67,7 +67,6 @@ class ResNet(nn.Module):
             (stride, stride),
             padding=((padding, padding), (padding, padding)),
             use_bias=False,
-            kernel_init=layers.HE_FAN_OUT,
             dtype=self.dtype,
             name=name,
         )(x)

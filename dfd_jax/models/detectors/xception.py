@@ -84,7 +84,6 @@ class Xception(nn.Module):
             (stride, stride),
             padding="VALID",
             use_bias=False,
-            kernel_init=layers.HE_FAN_OUT,
             dtype=self.dtype,
             name=name,
         )(x)

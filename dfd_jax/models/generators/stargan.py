@@ -67,7 +67,6 @@ class Generator(nn.Module):
             (stride, stride),
             padding=((padding, padding), (padding, padding)),
             use_bias=False,
-            kernel_init=layers.TORCH_DEFAULT,
             dtype=self.dtype,
             name=name,
         )(x)
@@ -81,7 +80,6 @@ class Generator(nn.Module):
             padding="SAME",
             transpose_kernel=True,
             use_bias=False,
-            kernel_init=layers.TORCH_DEFAULT,
             dtype=self.dtype,
             name=name,
         )(x)
@@ -133,7 +131,6 @@ class Discriminator(nn.Module):
             (stride, stride),
             padding=((pad, pad), (pad, pad)),
             use_bias=bias,
-            kernel_init=layers.TORCH_DEFAULT,
             dtype=self.dtype,
             name=name,
         )(x)
