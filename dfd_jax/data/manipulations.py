@@ -25,7 +25,7 @@ from dfd_jax.data import retouch
 from dfd_jax.data.retouch import Picture, Pixels
 
 FAINT_LEVELS = 8.0  # a pattern this weak leaves a real photo real (the protection's bound is 6.4)
-MIN_CHANGE = 12.0  # mean absolute difference in levels below which a fake is made anew
+MIN_CHANGE = 16.0  # mean absolute difference in levels below which a fake is made anew
 
 
 # ---------------------------------------------------------------- the two entrances
@@ -108,7 +108,7 @@ def recoloured(picture: Picture, rng: np.random.Generator) -> Picture:
     )
     grey = picture.mean(-1, keepdims=True)
     tint = rng.uniform(20, 235, 3).astype(np.float32)
-    strength = rng.uniform(0.35, 0.8)
+    strength = rng.uniform(0.5, 0.9)
     shaded = tint * (0.35 + 0.65 * grey / max(float(grey.mean()), 1.0))
     gain = rng.uniform(0.6, 1.4)
     return retouch.blended(picture, picture * (1 - strength) * gain + shaded * strength, mask)
@@ -121,7 +121,7 @@ def warped(picture: Picture, rng: np.random.Generator) -> Picture:
         x, y, _, _ = retouch.REGIONS[str(rng.choice(["eyes", "mouth", "nose", "lower"]))]
         return retouch.bulged(picture, (x + rng.uniform(-0.1, 0.1), y), rng)
     cells = int(rng.integers(4, 9))
-    amplitude = size * rng.uniform(0.03, 0.07)
+    amplitude = size * rng.uniform(0.05, 0.1)
     mask = retouch.region_mask(size, rng, ("face", "face", "inner", "lower"))
     shift = [retouch.waves(size, cells, rng) * amplitude * mask for _ in range(2)]
     return retouch.displaced(picture, shift[0], shift[1])
@@ -150,7 +150,7 @@ def upsampled(picture: Picture, rng: np.random.Generator) -> Picture:
         doubled[1::2] = 0
         doubled[:, 1::2] = 0
         profile = np.array([1, 2, 1]) / 2  # alone this is exact bilinear interpolation
-        kernel = np.outer(profile, profile) * rng.uniform(0.75, 1.3, (3, 3))
+        kernel = np.outer(profile, profile) * rng.uniform(0.6, 1.5, (3, 3))
     else:
         kernel = rng.normal(0, 0.15, (3, 3))
         kernel[1, 1] += 1 - kernel.sum()
@@ -158,7 +158,7 @@ def upsampled(picture: Picture, rng: np.random.Generator) -> Picture:
         doubled, kernel[:, :, None].astype(np.float32), mode="nearest"
     )
     filtered = retouch.resized(filtered, len(picture), Image.Resampling.NEAREST)
-    detail = rng.uniform(0.0, 0.7) * (picture - retouch.blurred(picture, 1.0))
+    detail = rng.uniform(0.0, 0.5) * (picture - retouch.blurred(picture, 1.0))
     everywhere = rng.random() < 0.5
     mask = np.ones_like(picture[..., 0]) if everywhere else retouch.region_mask(len(picture), rng)
     return retouch.blended(picture, filtered + detail, mask)

@@ -133,7 +133,7 @@ def bulged(picture: Picture, centre: tuple[float, float], rng: np.random.Generat
     y, x = np.mgrid[:size, :size].astype(np.float32)
     dx, dy = x - centre[0] * size, y - centre[1] * size
     radius = size * rng.uniform(0.12, 0.25)
-    strength = rng.uniform(0.35, 0.6) * rng.choice([-1, 1])
+    strength = rng.uniform(0.45, 0.75) * rng.choice([-1, 1])
     weight = (strength * np.exp(-(dx**2 + dy**2) / radius**2)).astype(np.float32)
     return displaced(picture, -dx * weight, -dy * weight)
 
