@@ -230,7 +230,11 @@ def _refuse_to_overwrite(
 
 def _parser() -> argparse.ArgumentParser:
     summary = (__doc__ or "").partition("\n\n")[2]
-    parser = argparse.ArgumentParser("python -m dfd_jax.protect", description=summary)
+    parser = argparse.ArgumentParser(
+        "python -m dfd_jax.protect",
+        usage="%(prog)s INPUT... OUTPUT (--workdir W | --network FILE) [options]",
+        description=summary,
+    )
     add = parser.add_argument
     add("paths", nargs="+", metavar="INPUT... OUTPUT", help="photos or folders, then a folder")
     add("--workdir", help="a training run: its perturber.safetensors is used")
