@@ -2,7 +2,6 @@
 
 import flax.linen as nn
 import jax
-import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -10,14 +9,20 @@ from dfd_jax.models import layers
 
 
 def images(*shape, seed=0):
-    return jax.random.normal(jax.random.key(seed), shape)
+    return np.random.default_rng(seed).normal(size=shape).astype(np.float32)
+
+
+def variables(channels, **arrays):
+    """Parameters of a norm: the given ones, the identity otherwise."""
+    params = {"scale": np.ones(channels, np.float32), "bias": np.zeros(channels, np.float32)}
+    return {"params": params, **arrays}
 
 
 def test_batch_norm_in_training_uses_the_batch_and_moves_its_statistics_a_tenth():
     x = 3 * images(4, 5, 6, 2) + 7
-    norm = layers.BatchNorm()
-    variables = norm.init(jax.random.key(0), x, False)
-    y, updated = norm.apply(variables, x, True, mutable=["batch_stats"])
+    stored = {"mean": np.zeros(2, np.float32), "var": np.ones(2, np.float32)}
+    train = jax.jit(lambda v, x: layers.BatchNorm().apply(v, x, True, mutable=["batch_stats"]))
+    y, updated = train(variables(2, batch_stats=stored), x)
     flat = np.asarray(x, np.float64).reshape(-1, 2)
     want = (flat - flat.mean(0)) / np.sqrt(flat.var(0) + 1e-5)
     np.testing.assert_allclose(np.reshape(y, (-1, 2)), want, atol=1e-5)
@@ -28,52 +33,65 @@ def test_batch_norm_in_training_uses_the_batch_and_moves_its_statistics_a_tenth(
 
 def test_batch_norm_at_inference_uses_what_it_stored():
     x = images(2, 3, 3, 2)
-    stored = {"mean": jnp.array([1.0, -2.0]), "var": jnp.array([4.0, 0.0])}
-    params = {"scale": jnp.array([2.0, 1.0]), "bias": jnp.array([0.0, 3.0])}
-    y = layers.BatchNorm().apply({"params": params, "batch_stats": stored}, x, False)
+    stored = {"mean": np.array([1.0, -2.0]), "var": np.array([4.0, 0.0])}
+    params = {"scale": np.array([2.0, 1.0]), "bias": np.array([0.0, 3.0])}
+    infer = jax.jit(lambda v, x: layers.BatchNorm().apply(v, x, False))
+    y = infer({"params": params, "batch_stats": stored}, x)
     want = (x - stored["mean"]) / np.sqrt([4 + 1e-5, 1e-5]) * params["scale"] + params["bias"]
     np.testing.assert_allclose(y, want, rtol=1e-4, atol=1e-4)
 
 
-@pytest.mark.parametrize("size", [(1, 1), (2, 5), (8, 7)])
+@pytest.mark.parametrize("size", [(1, 1), (8, 7)])
 def test_depthwise_convolution_is_the_grouped_convolution(size):
     x = images(2, *size, 5)
-    conv = layers.DepthwiseConv()
-    variables = conv.init(jax.random.key(1), x)
-    want = jax.lax.conv_general_dilated(
-        x,
-        variables["params"]["kernel"],
-        (1, 1),
-        "SAME",
-        dimension_numbers=("NHWC", "HWIO", "NHWC"),
-        feature_group_count=5,
-    )
-    np.testing.assert_allclose(conv.apply(variables, x), want, atol=1e-5)
+    kernel = images(3, 3, 1, 5, seed=1)
+
+    @jax.jit
+    def both(x, kernel):
+        grouped = jax.lax.conv_general_dilated(
+            x,
+            kernel,
+            (1, 1),
+            "SAME",
+            dimension_numbers=("NHWC", "HWIO", "NHWC"),
+            feature_group_count=5,
+        )
+        return layers.DepthwiseConv().apply({"params": {"kernel": kernel}}, x), grouped
+
+    np.testing.assert_allclose(*both(x, kernel), atol=1e-5)
 
 
-@pytest.mark.parametrize("size", [(1, 1), (2, 3), (8, 8), (9, 6)])
+@pytest.mark.parametrize("size", [(1, 1), (8, 8), (9, 6)])
 def test_max_pool_and_its_gradient_equal_the_library_one_even_for_ties(size):
-    x = nn.relu(jnp.round(2 * images(2, *size, 3)))  # many equal values
+    x = np.maximum(np.round(2 * images(2, *size, 3)), 0)  # many equal values
     weights = images(2, *(-(-side // 2) for side in size), 3, seed=1)
 
     def library(x):
         return nn.max_pool(x, (3, 3), (2, 2), ((1, 1), (1, 1)))
 
-    ours, our_vjp = jax.vjp(layers.max_pool_3x3, x)
-    theirs, their_vjp = jax.vjp(library, x)
+    @jax.jit
+    def both(x, weights):
+        results = [jax.vjp(pool, x) for pool in (layers.max_pool_3x3, library)]
+        return [(y, vjp(weights)[0]) for y, vjp in results]
+
+    (ours, our_gradient), (theirs, their_gradient) = both(x, weights)
     np.testing.assert_array_equal(ours, theirs)
-    np.testing.assert_allclose(our_vjp(weights)[0], their_vjp(weights)[0], atol=1e-6)
+    np.testing.assert_allclose(our_gradient, their_gradient, atol=1e-6)
 
 
 def test_max_pool_passes_nan_on():
-    x = images(1, 4, 4, 1).at[0, 3, 3, 0].set(jnp.nan)
-    assert np.isnan(layers.max_pool_3x3(x)[0, :, :, 0]).tolist() == [[False, False], [False, True]]
+    x = images(1, 4, 4, 1)
+    x[0, 3, 3] = np.nan
+    assert np.isnan(jax.jit(layers.max_pool_3x3)(x)[0, :, :, 0]).tolist() == [
+        [False, False],
+        [False, True],
+    ]
 
 
 def test_instance_norm_does_not_depend_on_the_rest_of_the_batch():
     x = images(3, 6, 6, 4)
-    norm = layers.InstanceNorm()
-    variables = norm.init(jax.random.key(0), x)
-    np.testing.assert_allclose(
-        norm.apply(variables, x)[1:2], norm.apply(variables, x[1:2]), atol=1e-6
-    )
+    norm = jax.jit(lambda x: layers.InstanceNorm().apply(variables(4), x))
+    alone = norm(x[1:2])
+    np.testing.assert_allclose(norm(x)[1:2], alone, atol=1e-6)
+    np.testing.assert_allclose(np.mean(alone, (1, 2)), 0, atol=1e-6)
+    np.testing.assert_allclose(np.var(alone, (1, 2)), 1, atol=1e-4)
