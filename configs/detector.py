@@ -10,8 +10,10 @@ configs/detector.py:full        Xception in full size at 256 px, on accelerators
 
 import ml_collections
 
+from dfd_jax.config import Config
 
-def get_config(arg: str | None = None) -> ml_collections.ConfigDict:
+
+def get_config(arg: str | None = None) -> Config:
     """The config named by `arg`: None, "resnet18", "resnet50", "xception" or "full"."""
     variants = {
         None: _embedded,
@@ -28,8 +30,8 @@ def get_config(arg: str | None = None) -> ml_collections.ConfigDict:
     return config
 
 
-def _common() -> ml_collections.ConfigDict:
-    config = ml_collections.ConfigDict()
+def _common() -> Config:
+    config: Config = ml_collections.ConfigDict()
     config.name = "detector"  # the default workdir is runs/NAME
     config.seed = 0
     config.dtype = "float32"  # compute type: float32 | bfloat16 (parameters stay float32)
@@ -74,36 +76,36 @@ def _common() -> ml_collections.ConfigDict:
     return config
 
 
-def _embedded(config: ml_collections.ConfigDict) -> None:
+def _embedded(config: Config) -> None:
     config.data.kind = "synthetic"
     config.train.steps = 400
 
 
-def _zoo(config: ml_collections.ConfigDict) -> None:
+def _zoo(config: Config) -> None:
     config.export_dtype = "float16"
 
 
-def _resnet18(config: ml_collections.ConfigDict) -> None:
+def _resnet18(config: Config) -> None:
     _zoo(config)
     config.name = "detector_resnet18"
     config.detector.hyper = {"width": 16}
 
 
-def _resnet50(config: ml_collections.ConfigDict) -> None:
+def _resnet50(config: Config) -> None:
     _zoo(config)
     config.name = "detector_resnet50"
     config.detector.model = "resnet50"
     config.detector.hyper = {"width": 12}
 
 
-def _xception(config: ml_collections.ConfigDict) -> None:
+def _xception(config: Config) -> None:
     _zoo(config)
     config.name = "detector_xception"
     config.detector.model = "xception"
     config.detector.hyper = {"channels": (8, 16, 32, 64, 160, 192, 256, 320), "middle_blocks": 4}
 
 
-def _full(config: ml_collections.ConfigDict) -> None:
+def _full(config: Config) -> None:
     config.name = "detector_full"
     config.detector.model = "xception"
     config.detector.hyper = ml_collections.ConfigDict()

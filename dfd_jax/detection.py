@@ -84,7 +84,7 @@ def make_train_step(
         logged = {
             "loss": value,
             "accuracy": ((logits > 0) == (is_real > 0)).mean(),
-            "gradient_norm": optax.global_norm(grads),
+            "gradient_norm": optax.tree.norm(grads),
         }
         return DetectorState(state.step + 1, variables, averaged, opt_state), logged
 

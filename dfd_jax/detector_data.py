@@ -5,11 +5,11 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-import ml_collections
 import numpy as np
 from jax.sharding import Mesh
 
 from dfd_jax import assembly, models, pixels, sharding
+from dfd_jax.config import Config
 from dfd_jax.data import faces, images, manipulations, pairs, pipeline
 from dfd_jax.models.frozen import FrozenGenerator
 
@@ -17,7 +17,7 @@ SYNTHETIC_SEED = 1  # drawn faces that a data.kind of synthetic with the usual s
 EXAM_SYNTHETIC = 64  # drawn faces in an exam
 
 
-def sources(config: ml_collections.ConfigDict, split: str) -> dict[str, faces.FaceSource]:
+def sources(config: Config, split: str) -> dict[str, faces.FaceSource]:
     """The real photos of a split by kind: "photos" and "synthetic", or one of them."""
     d, names = config.data, faces.ATTRIBUTES
     found: dict[str, faces.FaceSource] = {}
@@ -42,7 +42,7 @@ def sources(config: ml_collections.ConfigDict, split: str) -> dict[str, faces.Fa
     return found
 
 
-def batches(config: ml_collections.ConfigDict, mesh: Mesh, workdir: pathlib.Path) -> Any:
+def batches(config: Config, mesh: Mesh, workdir: pathlib.Path) -> Any:
     """An endless iterator over this process's part of the training batches of pairs."""
     pairing = pairs.Pairing(
         families(config), ready_fakes(config, "train", workdir), config.fakes.made_share
@@ -61,7 +61,7 @@ def batches(config: ml_collections.ConfigDict, mesh: Mesh, workdir: pathlib.Path
     )
 
 
-def exams(config: ml_collections.ConfigDict, split: str, workdir: pathlib.Path) -> list[pairs.Exam]:
+def exams(config: Config, split: str, workdir: pathlib.Path) -> list[pairs.Exam]:
     """One exam for each kind of real photos of a split."""
     ready, limit = ready_fakes(config, split, workdir), config.evaluate.photos or None
     ready_faces = pipeline.read_split(ready, limit=limit) if ready is not None else []
@@ -79,14 +79,12 @@ def exams(config: ml_collections.ConfigDict, split: str, workdir: pathlib.Path) 
     ]
 
 
-def families(config: ml_collections.ConfigDict) -> tuple[str, ...]:
+def families(config: Config) -> tuple[str, ...]:
     """The manipulation families of the config; all of them if it names none."""
     return tuple(config.fakes.families) or tuple(manipulations.FAMILIES)
 
 
-def ready_fakes(
-    config: ml_collections.ConfigDict, split: str, workdir: pathlib.Path
-) -> faces.FaceSource | None:
+def ready_fakes(config: Config, split: str, workdir: pathlib.Path) -> faces.FaceSource | None:
     """Fakes from the config's folders and, through files made on first use, its generators."""
     found: list[faces.FaceSource] = [
         faces.PhotoFolder(folder, split, config.seed) for folder in config.fakes.folders
@@ -114,9 +112,7 @@ def generate(
     return np.concatenate([np.asarray(part) for part in made])
 
 
-def _generate(
-    config: ml_collections.ConfigDict, net: Any, split: str, folder: pathlib.Path
-) -> None:
+def _generate(config: Config, net: Any, split: str, folder: pathlib.Path) -> None:
     """Write one fake of every photo of a split, under a random condition, unless that is done."""
     if folder.exists():
         return

@@ -14,22 +14,18 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-import ml_collections
 import numpy as np
-from absl import app, flags
-from ml_collections import config_flags
+from absl import flags
 from rich.console import Console
 
-from dfd_jax import assembly, detection, detector_data, detector_exam, models, sharding
+from dfd_jax import assembly, cli, detection, detector_data, detector_exam, models, sharding
 from dfd_jax.checkpoint import Checkpoints
+from dfd_jax.config import Config
 from dfd_jax.data.pairs import Exam
 from dfd_jax.models.frozen import Card, FrozenDetector, FrozenGenerator
 from dfd_jax.progress import StepProgress, stop_on_signals
 from dfd_jax.provenance import commit
 from dfd_jax.writer import MetricsLog
-
-_CONFIG = config_flags.DEFINE_config_file("config", None, "Config file.", lock_config=True)
-_WORKDIR = flags.DEFINE_string("workdir", None, "Where everything is written; default runs/NAME.")
 
 LIMITS = (
     "How it does on fakes of generators that it was not trained on is in the metrics. Knows "
@@ -38,7 +34,7 @@ LIMITS = (
 
 
 def train(
-    config: ml_collections.ConfigDict,
+    config: Config,
     workdir: pathlib.Path,
     exams: list[Exam],
     console: Console,
@@ -98,7 +94,7 @@ def train(
     return detection.with_variables(net, jax.device_get(best["variables"]))
 
 
-def new_detector(config: ml_collections.ConfigDict) -> FrozenDetector:
+def new_detector(config: Config) -> FrozenDetector:
     """The config's network with fresh weights. ValueError if it is not a detector."""
     card = Card(
         model=config.detector.model,
@@ -124,7 +120,7 @@ def better(
 
 
 def finish(
-    config: ml_collections.ConfigDict,
+    config: Config,
     workdir: pathlib.Path,
     net: FrozenDetector,
     exams: list[Exam],
@@ -157,7 +153,7 @@ def finish(
     console.print(f"wrote {workdir / 'detector.safetensors'}")
 
 
-def _data(config: ml_collections.ConfigDict) -> dict[str, Any]:
+def _data(config: Config) -> dict[str, Any]:
     """What the detector saw, without paths of this machine."""
     counts = {kind: len(s) for kind, s in detector_data.sources(config, "train").items()}
     return {
@@ -170,12 +166,9 @@ def _data(config: ml_collections.ConfigDict) -> dict[str, Any]:
     }
 
 
-def main(argv: list[str]) -> None:
+def main() -> None:
     """Train, calibrate, measure, export."""
-    if len(argv) > 1:
-        raise app.UsageError(f"unexpected arguments: {' '.join(argv[1:])}")
-    config, console = _CONFIG.value, Console()
-    workdir = pathlib.Path(_WORKDIR.value or f"runs/{config.name}")
+    config, workdir, console = flags.FLAGS.config, cli.workdir(), Console()
     exams = detector_data.exams(config, "valid", workdir)
     net = train(config, workdir, exams, console)
     if net is not None and jax.process_index() == 0:
@@ -183,5 +176,4 @@ def main(argv: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    flags.mark_flag_as_required("config")
-    app.run(main)
+    cli.run(main, with_config=True)

@@ -78,8 +78,8 @@ def make_exam(
         reals=photos,
         attributes=np.stack([face.attributes for face in faces]),
         disturbed={
-            noise: np.stack([disturb(photo, rng) for photo in photos])
-            for noise, disturb in DISTURBANCES.items()
+            noise: np.stack([alter(photo, rng) for photo in photos])
+            for noise, alter in DISTURBANCES.items()
         },
         fakes=fakes,
     )
@@ -103,5 +103,5 @@ DISTURBANCES: dict[str, Callable[[np.ndarray, np.random.Generator], np.ndarray]]
 
 
 def _square(face: Face, size: int, crop: int | None) -> UInt8[np.ndarray, "s s 3"]:
-    box = images.centre_box(*face.pixels.shape[:2], crop)
-    return images.crop_resize(face.pixels, box, size)
+    height, width, _ = face.pixels.shape
+    return images.crop_resize(face.pixels, images.centre_box(height, width, crop), size)
