@@ -111,15 +111,16 @@ def score(
 
 
 def shift_needed(logits: Float[np.ndarray, " n"], pass_rate: float) -> float:
-    """What to add to the log-odds of real photos so that at least `pass_rate` of them are positive.
+    """What to add to the log-odds of real photos so that just `pass_rate` of them are positive.
 
-    0 if enough of them are. ValueError unless 0 < pass_rate <= 1.
+    At least that share, and no more than it takes; negative where more than that are positive
+    already. ValueError unless 0 < pass_rate <= 1.
     """
     if not 0 < pass_rate <= 1:
         raise ValueError(f"pass_rate is {pass_rate}, expected a share above 0 and at most 1")
     allowed = int(np.floor(len(logits) * (1 - pass_rate) + 1e-9))
     lowest_passing = float(np.sort(logits)[allowed])
-    return max(0.0, 0.05 - lowest_passing)  # a little above 0, so that rounding loses none
+    return 0.05 - lowest_passing  # a little above 0, so that rounding loses none
 
 
 def shifted(net: FrozenDetector, shift: float) -> FrozenDetector:

@@ -67,9 +67,10 @@ def selection_score(net: FrozenDetector, exams: Sequence[Exam]) -> dict[str, flo
 def calibrated(
     net: FrozenDetector, exams: Sequence[Exam], pass_rate: float
 ) -> tuple[FrozenDetector, float]:
-    """The detector with its verdict moved so that `pass_rate` of each exam's reals pass.
+    """The detector with its verdict moved so that just `pass_rate` of each exam's reals pass.
 
-    Disturbed reals count as reals; never moved against reals. Also returns the shift in log-odds.
+    Disturbed reals count as reals; of several exams the one that needs the most decides. Also
+    returns the shift in log-odds.
     """
     shift = max(
         detection.shift_needed(detection.score(net, _all_reals(exam)), pass_rate) for exam in exams

@@ -16,6 +16,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from absl import flags
+from jax.sharding import Mesh
 from rich.console import Console
 
 from dfd_jax import assembly, cli, detection, detector_data, detector_exam, models, sharding
@@ -34,10 +35,7 @@ LIMITS = (
 
 
 def train(
-    config: Config,
-    workdir: pathlib.Path,
-    exams: list[Exam],
-    console: Console,
+    config: Config, workdir: pathlib.Path, exams: list[Exam], console: Console
 ) -> FrozenDetector | None:
     """Train to the config's last step; the detector of the best step, or None if stopped early.
 
@@ -49,13 +47,7 @@ def train(
     batches = detector_data.batches(config, mesh, workdir)
 
     net = new_detector(config)
-    tx = detection.make_optimizer(
-        t.learning_rate, t.steps, warmup=t.warmup, clip=t.clip, weight_decay=t.weight_decay
-    )
-    train_step = detection.make_train_step(
-        net, tx, smoothing=t.label_smoothing, averaging=t.averaging
-    )
-    state = sharding.replicate(detection.create_state(net, tx), mesh)
+    state, train_step = start(net, t, mesh)
     best = {"auc": jnp.zeros(()), "variables": jax.tree.map(jnp.copy, state.averaged)}
 
     checkpoints, depends_on = Checkpoints(workdir / "checkpoints", t.keep), {}
@@ -94,6 +86,18 @@ def train(
     return detection.with_variables(net, jax.device_get(best["variables"]))
 
 
+def start(
+    net: FrozenDetector, settings: Config, mesh: Mesh
+) -> tuple[detection.DetectorState, detection.TrainStep]:
+    """The state before the first step, and the step, of a config's `train` section."""
+    t = settings
+    tx = detection.make_optimizer(
+        t.learning_rate, t.steps, warmup=t.warmup, clip=t.clip, weight_decay=t.weight_decay
+    )
+    step = detection.make_train_step(net, tx, smoothing=t.label_smoothing, averaging=t.averaging)
+    return sharding.replicate(detection.create_state(net, tx), mesh), step
+
+
 def new_detector(config: Config) -> FrozenDetector:
     """The config's network with fresh weights. ValueError if it is not a detector."""
     card = Card(
@@ -120,11 +124,7 @@ def better(
 
 
 def finish(
-    config: Config,
-    workdir: pathlib.Path,
-    net: FrozenDetector,
-    exams: list[Exam],
-    console: Console,
+    config: Config, workdir: pathlib.Path, net: FrozenDetector, exams: list[Exam], console: Console
 ) -> None:
     """Calibrate on `exams` (validation), measure on the test split, export with a card, print."""
     net, shift = detector_exam.calibrated(net, exams, config.evaluate.pass_rate)

@@ -1,5 +1,6 @@
 #!/bin/sh
 # Makes the networks in dfd_jax/zoo/. Run from the repository's root; the inputs are in ../shared.
+# PORTRAITS: a folder of face photos in CelebA's layout, for the detectors (default: ../shared/portraits).
 set -eu
 
 # StarGAN: a checkpoint of the authors' own code, converted.
@@ -10,3 +11,11 @@ python -m converters stargan ../shared/weights/stargan_portraits_64-G.ckpt \
   --info "trained_on=423 portrait photographs: centre crop 178, 64 px, horizontal flips" \
   --info "limits=small and briefly trained: attributes change as asked, with visible artefacts. It has seen every one of its photographs, test split included" \
   --info "purpose=to be defended against: it ships so that a disrupter can be trained and measured. Not for making pictures of people"
+
+# Detectors: real photos and drawn faces against manipulations of them; no generator's output.
+for name in resnet18 resnet50 xception; do
+  python -m dfd_jax.train_detector --config "configs/detector.py:$name" \
+    --config.data.root="${PORTRAITS:-../shared/portraits}" --workdir "runs/detector_$name"
+  cp "runs/detector_$name/detector.safetensors" "dfd_jax/zoo/$name.safetensors"
+  cp "runs/detector_$name/detector.json" "dfd_jax/zoo/$name.json"
+done

@@ -82,8 +82,8 @@ def test_calibration_lets_the_asked_share_of_reals_pass(pass_rate):
     assert passing < pass_rate + 0.05  # and no more fakes with them than need be
 
 
-def test_calibration_never_turns_against_reals():
-    assert detection.shift_needed(np.full(10, 3.0), 0.97) == 0.0
+def test_calibration_turns_against_reals_where_all_pass_easily():
+    assert detection.shift_needed(np.full(10, 3.0), 0.97) == pytest.approx(-2.95)
     with pytest.raises(ValueError, match="pass_rate"):
         detection.shift_needed(np.zeros(3), 0.0)
 
