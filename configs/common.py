@@ -37,7 +37,7 @@ def get_config() -> ml_collections.ConfigDict:
     config.objective.real = 0.3  # C3
     config.objective.form = "logit"  # prob: as printed | logit: cross-entropy
     config.objective.norm = "rms"  # rms | l2 | linf
-    config.objective.eps_255 = 4.5  # where the hinge starts; RMS 4.5 levels = 35.1 dB
+    config.objective.eps_255 = 4.9  # where the hinge starts; RMS 4.9 levels = 34.3 dB
     config.objective.generator_weights = ()
     config.objective.detector_weights = ()
     config.objective.target = ""  # r: empty = G(x); a picture file = approach that picture
@@ -48,12 +48,12 @@ def get_config() -> ml_collections.ConfigDict:
         128,
         178,
         256,
-    )  # sides of the photo regions P will meet; () = none
+    )  # sides of the photo regions P will meet
 
     config.train = ml_collections.ConfigDict()
     config.train.steps = 1000
     config.train.batch_size = 8  # over all devices
-    config.train.learning_rate = 1e-3
+    config.train.learning_rate = 2e-3
     config.train.warmup = 20
     config.train.clip = 1.0
     config.train.log_every = 10

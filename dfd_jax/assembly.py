@@ -42,18 +42,18 @@ def detectors(paths: tuple[str, ...], dtype: str) -> tuple[FrozenDetector, ...]:
 
 def opponents(config: ml_collections.ConfigDict) -> Opponents:
     """All that P is trained against."""
-    regions = tuple(config.channel.regions)
-    round_trips = channel.round_trip_matrices(config.data.size, regions) if regions else None
+    size = config.data.size
+    sides = tuple(config.channel.regions) or (size,)
     target = None
     if config.objective.target:
         picture = images.read_rgb(config.objective.target)
         box = images.centre_box(*picture.shape[:2])
-        square = images.crop_resize(picture, box, config.data.size)
+        square = images.crop_resize(picture, box, size)
         target = jnp.asarray(square, jnp.float32) / 127.5 - 1.0
     return Opponents(
         generators=generators(config),
         detectors=detectors(tuple(config.detectors), config.dtype),
-        round_trips=None if round_trips is None else jnp.asarray(round_trips),
+        regions=tuple(channel.Region.of_side(side, size) for side in sides),
         target=target,
     )
 

@@ -6,7 +6,7 @@ A file holds whole levels, so a hard bound of 6.375 levels is 6 levels once it i
 """
 
 import math
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import jax.numpy as jnp
 import numpy as np
@@ -15,6 +15,7 @@ from jaxtyping import Array, Float, Float32, UInt8
 from dfd_jax import pixels
 
 BOUNDS = ("tanh", "none")
+T = TypeVar("T", Array, np.ndarray)
 
 
 class Budget(NamedTuple):
@@ -24,14 +25,15 @@ class Budget(NamedTuple):
     bound: str = "tanh"
 
 
-def bound(raw: Float[Array, "b h w 3"], budget: Budget) -> Float[Array, "b h w 3"]:
+def bound(raw: Float[T, "*b h w 3"], budget: Budget) -> Float[T, "*b h w 3"]:
     """The perturbation on [-1, 1] that a perturber's raw output stands for.
 
-    The raw output is in multiples of eps. ValueError for an unknown kind of bound.
+    The raw output is in multiples of eps; NumPy or JAX arrays. ValueError for an unknown kind of
+    bound.
     """
     eps = pixels.levels_to_units(budget.eps_255)
     if budget.bound == "tanh":
-        return eps * jnp.tanh(raw)
+        return eps * raw.__array_namespace__().tanh(raw)
     if budget.bound == "none":
         return eps * raw
     raise ValueError(f"budget.bound is {budget.bound!r}, expected one of {', '.join(BOUNDS)}")

@@ -1,27 +1,45 @@
-"""What happens to a photo on its way to the attacker.
+"""From P's output to what the attacker gets: enlarged, bounded, written to a file, resized again.
 
-The region of a photo that P protects is rarely as large as the network's input. P's delta is
-enlarged to the region when the photo is written, and reduced again when the attacker crops and
-resizes. Both steps are linear, so what is left of a delta after the round trip through a region of
-side r is M_r · delta · M_rᵀ with one small matrix: training through it costs two matrix products
-and never needs the large photo.
+The region of a photo that P protects is rarely as large as the network's input. P's raw output is
+enlarged to the region and bounded there, at the photo's own resolution; the attacker crops and
+resizes. Bounding after enlarging matters: between neighbouring extremes an enlarged bounded delta
+passes through zero and spends its budget on nothing, while a bounded enlarged output stays at the
+bound, and more of it survives the attacker's resize.
+
+Resizing is linear, so x + P(x) after the resize is the resized x plus the resized delta: training
+through files of any size never needs the large photo.
 """
 
 import functools
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from dfd_jax import budget as budgets
+from dfd_jax import pixels
+from dfd_jax.budget import Budget
+
+
+class Region(NamedTuple):
+    """The two resizes of a photo whose region is r pixels wide, for a network of s pixels."""
+
+    enlarge: Float[Array, "r s"]
+    reduce: Float[Array, "s r"]
+
+    @classmethod
+    def of_side(cls, side: int, size: int) -> "Region":
+        """For a region `side` pixels wide and a network that takes `size` pixels."""
+        return cls(jnp.asarray(resize_matrix(size, side)), jnp.asarray(resize_matrix(side, size)))
+
 
 @functools.lru_cache(maxsize=64)
 def resize_matrix(old: int, new: int) -> Float[np.ndarray, "new old"]:
-    """Bilinear resize of one axis as a matrix: half-pixel centres, edges repeated, antialiased when
-    shrinking.
+    """Bilinear resize of one axis as a matrix; antialiased when shrinking, edges repeated.
 
     The same weights as Pillow's BILINEAR and `jax.image.resize(…, "bilinear", antialias=True)`.
-    Rows are non-negative and sum to 1, so a resized delta never exceeds the bound of the original.
     """
     scale = old / new
     support = max(scale, 1.0)
@@ -33,32 +51,47 @@ def resize_matrix(old: int, new: int) -> Float[np.ndarray, "new old"]:
     return matrix
 
 
-def resize_delta(
-    delta: Float[np.ndarray, "s s 3"], height: int, width: int, part: slice = slice(None)
-) -> Float[np.ndarray, "h w 3"]:
-    """A perturbation at the size of a photo's region. |delta| does not grow.
+def delta_in_file(
+    raw: Float[np.ndarray, "s s 3"], side: int, budget: Budget, part: slice = slice(None)
+) -> Float[np.ndarray, "r side 3"]:
+    """The bounded perturbation of a square region, at the photo's resolution, on [-1, 1].
 
     `part` asks for some of the rows only: a large region need not be in memory as floats.
     """
-    rows = resize_matrix(delta.shape[0], height)[part]
-    columns = resize_matrix(delta.shape[1], width)
-    tall = np.tensordot(rows, delta, axes=(1, 0))
-    return np.ascontiguousarray(np.einsum("wv,hvc->hwc", columns, tall, optimize=True))
+    rows = resize_matrix(raw.shape[0], side)[part]
+    columns = resize_matrix(raw.shape[1], side)
+    tall = np.tensordot(rows, raw, axes=(1, 0))
+    enlarged = np.einsum("wv,hvc->hwc", columns, tall, optimize=True)
+    return np.ascontiguousarray(budgets.bound(enlarged, budget))
 
 
-def round_trip_matrices(size: int, regions: tuple[int, ...]) -> Float[np.ndarray, "r s s"]:
-    """One matrix per region side: enlarge (or reduce) from `size` to the region, and back to
-    `size`.
-    """
-    return np.stack([resize_matrix(r, size) @ resize_matrix(size, r) for r in regions])
+class Arrival(NamedTuple):
+    """What is left of a batch of perturbations at the attacker's, and what they cost the files."""
+
+    deltas: Float[Array, "b s s 3"]
+    norms: Float[Array, " b"]  # of the delta in the file, in the norm that was asked for
+    rms: Float[Array, " b"]
 
 
-def through_regions(
-    rng: Array, delta: Float[Array, "b s s 3"], matrices: Float[Array, "r s s"]
-) -> Float[Array, "b s s 3"]:
-    """Each delta as the attacker's resize leaves it, for a region size drawn at random per
-    photo.
-    """
-    chosen = matrices[jax.random.randint(rng, (delta.shape[0],), 0, matrices.shape[0])]
-    tall = jnp.einsum("bij,bjkc->bikc", chosen, delta)
-    return jnp.einsum("bij,bkjc->bkic", chosen, tall)
+def arrive(
+    rng: Array,
+    raw: Float[Array, "b s s 3"],
+    regions: tuple[Region, ...],
+    budget: Budget,
+    norm: str,
+) -> Arrival:
+    """P's raw output through files with one of these regions, drawn at random for the batch."""
+
+    def through(region: Region, raw: Float[Array, "b s s 3"]) -> Arrival:
+        deltas = budgets.bound(_resize(raw, region.enlarge), budget)
+        written = pixels.round_levels(deltas)
+        sizes = budgets.norms(deltas, norm), budgets.norms(deltas, "rms")
+        return Arrival(_resize(written, region.reduce), *sizes)
+
+    branches = [functools.partial(through, region) for region in regions]
+    return jax.lax.switch(jax.random.randint(rng, (), 0, len(branches)), branches, raw)
+
+
+def _resize(x: Float[Array, "b h w c"], matrix: Float[Array, "n h"]) -> Float[Array, "b n n c"]:
+    tall = jnp.einsum("ij,bjkc->bikc", matrix, x)
+    return jnp.einsum("ij,bkjc->bkic", matrix, tall)

@@ -91,11 +91,11 @@ def _measure_all(
     size, protector = config.data.size, Protector(perturber, config.evaluate.batch_size)
     clean = subject.crops(size)
     originals = evaluation.all_fakes(networks, conditions, clean, subject.attributes)
-    deltas = protector.deltas(clean)
-    noise = evaluation.deltas_of_noise(len(clean), size, config.budget.eps_255, config.seed)
+    outputs = protector.outputs(clean)
+    noise = evaluation.noise_outputs(clean.shape, config.seed)
     # Attacks that need a gradient per photo (FGSM, I-FGSM, PGD) belong between noise and P.
     rows = []
-    for name, change in (("no protection", None), ("random noise", noise), ("P", deltas)):
+    for name, change in (("no protection", None), ("random noise", noise), ("P", outputs)):
         console.log(f"row: {name}", highlight=False)
         arrived = evaluation.through_files(subject, protector, change, size)
         fakes = originals
@@ -112,7 +112,7 @@ def _measure_all(
     ]
     names = transit.CHANNELS if config.evaluate.channels else {}
     results["channels"] = [
-        _in_transit(networks, conditions, subject, protector, deltas, name, size) for name in names
+        _in_transit(networks, conditions, subject, protector, outputs, name, size) for name in names
     ]
     results["speed"] = _speed(perturber, clean)
     return results, panels
@@ -141,7 +141,7 @@ def _at_region(
     """P's effect through files whose region is `side` pixels wide."""
     scaled = subject.with_region(side)
     clean = scaled.crops(size)
-    arrived = evaluation.through_files(scaled, protector, protector.deltas(clean), size)
+    arrived = evaluation.through_files(scaled, protector, protector.outputs(clean), size)
     cells = evaluation.measure(networks, conditions, clean, arrived.photos, subject.attributes)
     return {"side": side, "scale": side / size, **_pooled(cells), **_spent(arrived)}
 
@@ -151,7 +151,7 @@ def _in_transit(
     conditions: tuple[str, ...],
     subject: Subject,
     protector: Protector,
-    deltas: np.ndarray,
+    outputs: np.ndarray,
     name: str,
     size: int,
 ) -> dict[str, Any]:
@@ -162,8 +162,8 @@ def _in_transit(
     """
     pass_on = transit.CHANNELS[name]
     protected = [
-        protector.apply(photo, box, delta)
-        for photo, box, delta in zip(subject.photos, subject.boxes, deltas, strict=True)
+        protector.apply(photo, box, raw)
+        for photo, box, raw in zip(subject.photos, subject.boxes, outputs, strict=True)
     ]
     pairs = {}
     for kind, photos in (("clean", subject.photos), ("arrived", protected)):
@@ -212,11 +212,11 @@ def _speed(perturber: FrozenPerturber, clean: np.ndarray) -> dict[str, Any]:
     for batch in (1, 4, 16, 64):
         protector = Protector(perturber, batch)
         crops = np.resize(clean, (batch, *clean.shape[1:]))
-        protector.deltas(crops)
+        protector.outputs(crops)
         seconds = []
         for _ in range(5):
             began = time.perf_counter()
-            protector.deltas(crops)
+            protector.outputs(crops)
             seconds.append(time.perf_counter() - began)
         timings[batch] = 1e3 * float(np.median(seconds)) / batch
     best = min(timings, key=lambda b: timings[b])

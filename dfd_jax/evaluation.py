@@ -20,6 +20,7 @@ from dfd_jax.data.images import Box
 from dfd_jax.protector import Protector
 
 Pixels = UInt8[np.ndarray, "h w 3"]
+SATURATED = 20.0  # an output at which every kind of hard bound is reached
 
 
 class Arrived(NamedTuple):
@@ -57,16 +58,14 @@ class Subject(NamedTuple):
         return np.stack([images.crop_resize(photo, box, size) for photo, box in pairs])
 
 
-def deltas_of_noise(
-    count: int, size: int, eps_255: float, seed: int
-) -> Float[np.ndarray, "n s s 3"]:
-    """Random signs at the full budget: what P must beat."""
-    signs = np.random.default_rng(seed).integers(0, 2, (count, size, size, 3)) * 2.0 - 1.0
-    return (signs * eps_255 / 127.5).astype(np.float32)
+def noise_outputs(shape: tuple[int, ...], seed: int) -> Float[np.ndarray, "n s s 3"]:
+    """Random signs that fill the whole budget, in the place of P's output: what P must beat."""
+    signs = np.random.default_rng(seed).integers(0, 2, shape) * 2.0 - 1.0
+    return (signs * SATURATED).astype(np.float32)
 
 
 def through_files(
-    subject: Subject, protector: Protector, deltas: Float[np.ndarray, "n s s 3"] | None, size: int
+    subject: Subject, protector: Protector, outputs: Float[np.ndarray, "n s s 3"] | None, size: int
 ) -> Arrived:
     """Protect each photo (None: leave it), write it, read it back, and crop it as the attacker
     does.
@@ -75,7 +74,7 @@ def through_files(
     with tempfile.TemporaryDirectory(prefix="dfd-") as folder:
         path = pathlib.Path(folder, "photo.png")
         for i, (photo, box) in enumerate(zip(subject.photos, subject.boxes, strict=True)):
-            changed = photo if deltas is None else protector.apply(photo, box, deltas[i])
+            changed = photo if outputs is None else protector.apply(photo, box, outputs[i])
             images.write_photo(path, changed, format="png")
             read = images.read_rgb(path)
             arrived.append(images.crop_resize(read, box, size))

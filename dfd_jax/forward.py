@@ -3,32 +3,23 @@
 from typing import Any, NamedTuple
 
 import jax
+import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from dfd_jax import budget as budgets
 from dfd_jax import channel, pixels
+from dfd_jax.budget import Budget
+from dfd_jax.channel import Region
 from dfd_jax.models.frozen import FrozenDetector, FrozenGenerator, FrozenPerturber
 from dfd_jax.objective import Seen
 
 
 class Opponents(NamedTuple):
-    """The frozen networks P is trained through, and what else the loss looks at. A pytree of
-    arrays.
-    """
+    """All that P is trained against: an argument of the step, so that no weights are baked in."""
 
     generators: tuple[FrozenGenerator, ...]
     detectors: tuple[FrozenDetector, ...]
-    round_trips: Float[Array, "r s s"] | None = (
-        None  # channel.round_trip_matrices; None: no channel
-    )
+    regions: tuple[Region, ...]  # of the photos that P will meet
     target: Float[Array, "s s 3"] | None = None  # a fixed reference image r; None: r = G(x, c)
-
-
-def protect(
-    perturber: FrozenPerturber, images: Float[Array, "b h w 3"], budget: budgets.Budget
-) -> Float[Array, "b h w 3"]:
-    """The bounded perturbation P(x) on [-1, 1]."""
-    return budgets.bound(perturber(images), budget)
 
 
 def forward(
@@ -36,23 +27,22 @@ def forward(
     opponents: Opponents,
     images: Float[Array, "b s s 3"],
     conditions: tuple[Any, ...],
-    budget: budgets.Budget,
+    budget: Budget,
+    norm: str,
     rng: Array,
 ) -> Seen:
     """Everything Eq. 7 judges, for one batch and one condition per photo and generator.
 
-    What detectors and generators see has been rounded to 8 bits (straight-through gradient), after
-    the delta has gone through the channel.
+    What detectors and generators see has gone through files of 8 bits and the attacker's resize
+    (straight-through gradients).
     """
-    deltas = protect(perturber, images, budget)
-    arriving = deltas
-    if opponents.round_trips is not None:
-        arriving = channel.through_regions(rng, deltas, opponents.round_trips)
-    protected = pixels.round_8bit(images + arriving)
+    arrival = channel.arrive(rng, perturber(images), opponents.regions, budget, norm)
+    protected = pixels.round_8bit(images + arrival.deltas)
     pairs = list(zip(opponents.generators, conditions, strict=True))
     fakes = tuple(generator(protected, condition) for generator, condition in pairs)
     return Seen(
-        deltas=deltas,
+        norms=arrival.norms,
+        rms=arrival.rms,
         fakes=fakes,
         references=_references(opponents, images, pairs, fakes),
         fake_logits=tuple(tuple(d.real_logits(f) for d in opponents.detectors) for f in fakes),
@@ -68,5 +58,5 @@ def _references(
 ) -> tuple[Float[Array, "b s s 3"], ...]:
     target = opponents.target
     if target is not None:
-        return tuple(jax.numpy.broadcast_to(target, fake.shape) for fake in fakes)
+        return tuple(jnp.broadcast_to(target, fake.shape) for fake in fakes)
     return tuple(jax.lax.stop_gradient(g(images, condition)) for g, condition in pairs)

@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from dfd_jax import budget, pixels
+from dfd_jax import pixels
 
 FORMS = ("prob", "logit")
 
@@ -33,7 +33,8 @@ class Objective(NamedTuple):
 class Seen(NamedTuple):
     """What one forward pass produces. Tuples have an entry per generator or detector."""
 
-    deltas: Float[Array, "b h w 3"]
+    norms: Float[Array, " b"]  # of P(x) in the file, in the objective's norm, on [-1, 1]
+    rms: Float[Array, " b"]
     fakes: tuple[Float[Array, "b s s 3"], ...]  # G(x+P(x), c) per generator
     references: tuple[Float[Array, "b s s 3"], ...]  # r per generator
     fake_logits: tuple[tuple[Float[Array, " b"], ...], ...]  # G x D: log-odds of REAL
@@ -55,7 +56,7 @@ def terms(
     passed = [_mean([judged_real(x, form) for x in row], of_d) for row in seen.fake_logits]
     return {
         "distortion": sign * _mean(distances, of_g),
-        "budget": jax.nn.relu(budget.norms(seen.deltas, objective.norm) - eps).mean(),
+        "budget": jax.nn.relu(seen.norms - eps).mean(),
         "fake": _mean(passed, of_g),
         "real": _mean([judged_fake(logits, form) for logits in seen.real_logits], of_d),
     }

@@ -15,7 +15,7 @@ def make_optimizer(
     *,
     warmup: int = 20,
     clip: float = 1.0,
-    betas: tuple[float, float] = (0.5, 0.999),
+    betas: tuple[float, float] = (0.9, 0.999),
 ) -> optax.GradientTransformation:
     """Adam on gradients whose global norm has been clipped to `clip`."""
     schedule = learning_rate_schedule(learning_rate, steps, warmup)

@@ -104,8 +104,8 @@ class PhotoStream:
         return len(batch) == self._protector.batch_size or size >= _BYTES_PER_BATCH
 
     def _submit(self, pool: ThreadPoolExecutor, batch: list[_Ready]) -> list[Future[Outcome]]:
-        deltas = self._protector.deltas(np.stack([ready.crop for ready in batch]))
-        return [pool.submit(self._finish, *pair) for pair in zip(batch, deltas, strict=True)]
+        outputs = self._protector.outputs(np.stack([ready.crop for ready in batch]))
+        return [pool.submit(self._finish, *pair) for pair in zip(batch, outputs, strict=True)]
 
     def _prepare(self, job: Job) -> _Ready | Outcome:
         """The photo decoded and cropped, or its outcome if it is done already or cannot be read."""
@@ -135,14 +135,14 @@ class PhotoStream:
         path = self._output / job.output
         return record if path.is_file() and sha256_of(path) == record.output_sha256 else None
 
-    def _finish(self, ready: _Ready, delta: np.ndarray) -> Outcome:
+    def _finish(self, ready: _Ready, output: np.ndarray) -> Outcome:
         """The photo protected, written, read back, measured and recorded."""
         job, photo, options = ready.job, ready.photo, self._options
         path = self._output / job.output
         try:
             write_photo(
                 path,
-                self._protector.apply(ready.pixels, ready.box, delta),
+                self._protector.apply(ready.pixels, ready.box, output),
                 format=options.format,
                 quality=options.quality,
                 alpha=photo.alpha if options.format == "png" else None,

@@ -40,3 +40,12 @@ def round_8bit(images: Float[Array, "*b h w c"]) -> Float[Array, "*b h w c"]:
     clipped = jnp.clip(images, -1.0, 1.0)
     rounded = jnp.round((clipped + 1.0) * LEVELS_PER_UNIT) / LEVELS_PER_UNIT - 1.0
     return clipped + jax.lax.stop_gradient(rounded - clipped)
+
+
+def round_levels(deltas: Float[Array, "*b h w c"]) -> Float[Array, "*b h w c"]:
+    """Differences on [-1, 1] rounded to whole levels, as adding them to 8-bit pixels does.
+
+    The gradient passes straight through.
+    """
+    rounded = jnp.round(deltas * LEVELS_PER_UNIT) / LEVELS_PER_UNIT
+    return deltas + jax.lax.stop_gradient(rounded - deltas)

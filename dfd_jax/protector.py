@@ -1,8 +1,8 @@
 """From a photo and a perturber to the protected photo: the one way, for protecting and evaluating.
 
-P sees a square region of the photo at the size it was trained for. Its bounded delta is brought to
-the size of the region and added at the photo's own resolution, so the network's cost does not grow
-with the photo.
+P sees a square region of the photo at the size it was trained for. Its output is enlarged to the
+region, bounded and added at the photo's own resolution, so the network's cost does not grow with
+the photo.
 """
 
 from collections.abc import Iterable, Sequence
@@ -12,7 +12,7 @@ import numpy as np
 from jax.sharding import Mesh
 from jaxtyping import Array, Float, Float32, UInt8
 
-from dfd_jax import channel, forward, pixels, sharding
+from dfd_jax import channel, pixels, sharding
 from dfd_jax.budget import BOUNDS, Budget, apply_to_pixels
 from dfd_jax.data.images import Box, centre_box, crop_resize
 from dfd_jax.models.frozen import FrozenPerturber
@@ -52,8 +52,8 @@ class Protector:
         """
         return crop_resize(photo, box or centre_box(*photo.shape[:2]), self.input_size)
 
-    def deltas(self, crops: UInt8[np.ndarray, "b s s 3"]) -> Float32[np.ndarray, "b s s 3"]:
-        """P's bounded perturbation of each crop, on [-1, 1]. Any number of crops, none included."""
+    def outputs(self, crops: UInt8[np.ndarray, "b s s 3"]) -> Float32[np.ndarray, "b s s 3"]:
+        """P's unbounded output for each crop. Any number of crops, none included."""
         if crops.shape[1:3] != (self.input_size, self.input_size):
             raise ValueError(
                 f"crops are {crops.shape[1]} x {crops.shape[2]} pixels, but the perturber takes "
@@ -62,16 +62,16 @@ class Protector:
         found = np.empty(crops.shape, np.float32)
         for start in range(0, len(crops), self.batch_size):
             part = crops[start : start + self.batch_size]
-            found[start : start + len(part)] = self._padded_deltas(part)
+            found[start : start + len(part)] = self._padded_outputs(part)
         return found
 
     def apply(
         self,
         photo: UInt8[np.ndarray, "h w 3"],
         box: Box,
-        delta: Float32[np.ndarray, "s s 3"],
+        raw: Float32[np.ndarray, "s s 3"],
     ) -> UInt8[np.ndarray, "h w 3"]:
-        """The photo with `delta` added to the region `box`; the rest stays as it is, bit for bit.
+        """The photo with P's output in the region `box`; the rest stays as it is, bit for bit.
 
         With a hard bound no pixel moves by more than eps_255 levels, whatever the region's size.
         """
@@ -79,8 +79,8 @@ class Protector:
         region = protected[box.top : box.top + box.side, box.left : box.left + box.side]
         for top in range(0, box.side, _ROWS_AT_ONCE):
             rows = slice(top, top + _ROWS_AT_ONCE)
-            resized = channel.resize_delta(delta, box.side, box.side, rows)
-            region[rows] = apply_to_pixels(region[rows], resized, self.budget)
+            delta = channel.delta_in_file(raw, box.side, self.budget, rows)
+            region[rows] = apply_to_pixels(region[rows], delta, self.budget)
         return protected
 
     def protect_many(
@@ -96,14 +96,16 @@ class Protector:
         crops = [self.crop(photo, box) for photo, box in zip(photos, chosen, strict=True)]
         if not crops:
             return []
-        found = self.deltas(np.stack(crops))
+        found = self.outputs(np.stack(crops))
         return [self.apply(*each) for each in zip(photos, chosen, found, strict=True)]
 
-    def _padded_deltas(self, crops: UInt8[np.ndarray, "b s s 3"]) -> Float32[np.ndarray, "b s s 3"]:
+    def _padded_outputs(
+        self, crops: UInt8[np.ndarray, "b s s 3"]
+    ) -> Float32[np.ndarray, "b s s 3"]:
         missing = self.batch_size - len(crops)
         padded = np.pad(crops, ((0, missing), (0, 0), (0, 0), (0, 0)))
         batch = sharding.shard_batch({"crops": padded}, self._mesh)
-        return np.asarray(_deltas(self._perturber, batch["crops"], self.budget))[: len(crops)]
+        return np.asarray(_outputs(self._perturber, batch["crops"]))[: len(crops)]
 
 
 def _budget(perturber: FrozenPerturber) -> Budget:
@@ -125,10 +127,6 @@ def _budget(perturber: FrozenPerturber) -> Budget:
     return budget
 
 
-def _protect(
-    perturber: FrozenPerturber, crops: UInt8[Array, "b s s 3"], budget: Budget
-) -> Float[Array, "b s s 3"]:
-    return forward.protect(perturber, pixels.from_uint8(crops), budget)
-
-
-_deltas = jax.jit(_protect, static_argnames="budget")
+@jax.jit
+def _outputs(perturber: FrozenPerturber, crops: UInt8[Array, "b s s 3"]) -> Float[Array, "b s s 3"]:
+    return perturber(pixels.from_uint8(crops))

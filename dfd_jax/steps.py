@@ -45,7 +45,13 @@ def make_train_step(
         )
         images = pixels.from_uint8(batch["images"])
         seen = forward.forward(
-            with_params(perturber, params), opponents, images, conditions, budget, channel_rng
+            with_params(perturber, params),
+            opponents,
+            images,
+            conditions,
+            budget,
+            terms.norm,
+            channel_rng,
         )
         named = objective.terms(seen, terms, towards=opponents.target is not None)
         value = objective.total(named, terms)
@@ -60,7 +66,7 @@ def make_train_step(
         )
         updates, opt_state = tx.update(grads, state.opt_state, state.params)
         params = optax.apply_updates(state.params, updates)
-        logged["gradient_norm"] = optax.global_norm(grads)
+        logged["gradient_norm"] = optax.tree.norm(grads)
         return TrainState(step=state.step + 1, params=params, opt_state=opt_state), logged
 
     return jax.jit(step, donate_argnums=0)
@@ -72,11 +78,10 @@ def _rates(seen: objective.Seen) -> dict[str, Array]:
     """
     pairs = zip(seen.fakes, seen.references, strict=True)
     l2 = jnp.stack([jnp.square(f - r).mean((1, 2, 3)) for f, r in pairs])
-    rms = jnp.sqrt(jnp.square(seen.deltas).mean())
     rates = {
         "l2": l2.mean(),
         "disrupted": (l2 >= metrics.DISRUPTED_L2).mean(),
-        "rms_255": pixels.units_to_levels(1.0) * rms,
+        "rms_255": pixels.units_to_levels(1.0) * seen.rms.mean(),
     }
     if seen.real_logits:
         fakes = jnp.stack([jnp.stack(row) for row in seen.fake_logits])

@@ -4,10 +4,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from dfd_jax import budget, channel
-from dfd_jax.budget import Budget
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
+from dfd_jax import budget, channel
+from dfd_jax.budget import Budget
 
 
 @settings(max_examples=30, deadline=None)
@@ -23,8 +24,8 @@ def test_a_file_never_exceeds_the_bound_whatever_the_region(eps, size, side, see
     bounded = np.asarray(budget.bound(raw, Budget(eps)))
     assert np.abs(bounded).max() <= eps / 127.5 + 1e-6
     region = rng.integers(0, 256, (side, side, 3)).astype(np.uint8)
-    resized = channel.resize_delta(bounded[0], side, side)
-    changed = budget.apply_to_pixels(region, resized, Budget(eps))
+    delta = channel.delta_in_file(np.asarray(raw[0]), side, Budget(eps))
+    changed = budget.apply_to_pixels(region, delta, Budget(eps))
     assert budget.linf_255(region, changed) <= eps
 
 

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+
 from dfd_jax import metrics
 from dfd_jax.metrics import Counts
 

@@ -4,13 +4,15 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+
 from dfd_jax import objective
 from dfd_jax.objective import Objective, Seen
 
 
 def seen(**changes):
     values = {
-        "deltas": jnp.full((2, 4, 4, 3), 0.1),
+        "norms": jnp.asarray([0.1, 0.1]),
+        "rms": jnp.asarray([0.1, 0.1]),
         "fakes": (jnp.full((2, 4, 4, 3), 0.5),),
         "references": (jnp.zeros((2, 4, 4, 3)),),
         "fake_logits": ((jnp.asarray([0.0, 2.0]),),),
@@ -35,7 +37,7 @@ def test_the_total_is_weighted_by_name():
 
 
 def test_a_spent_budget_below_eps_costs_nothing():
-    named = objective.terms(seen(deltas=jnp.full((2, 4, 4, 3), 0.04)), Objective())
+    named = objective.terms(seen(norms=jnp.asarray([0.04, 0.05])), Objective())
     assert float(named["budget"]) == 0
 
 

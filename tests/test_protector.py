@@ -69,21 +69,20 @@ def test_the_delta_reaches_the_whole_region(side):
 def test_a_region_of_the_networks_size_gets_exactly_the_rounded_delta():
     original = np.full((SIZE, SIZE, 3), 100, np.uint8)
     original[4:9] = 150
-    delta = shared_protector().deltas(original[None])[0]
-    protected = shared_protector().apply(original, Box(0, 0, SIZE), delta)
+    raw = shared_protector().outputs(original[None])[0]
+    protected = shared_protector().apply(original, Box(0, 0, SIZE), raw)
     change = protected.astype(int) - original
     assert np.abs(change).max() > 0
-    assert np.array_equal(change, np.clip(np.rint(delta * 127.5), -6, 6))
+    assert np.array_equal(change, np.clip(np.rint(6.375 * np.tanh(raw)), -6, 6))
 
 
 def test_a_tall_region_is_the_same_in_strips_and_at_once():
     original = photo(700, 600)
     box = centre_box(700, 600)
-    delta = shared_protector().deltas(shared_protector().crop(original, box)[None])[0]
-    whole = budget.apply_to_pixels(
-        original[50:650], channel.resize_delta(delta, 600, 600), shared_protector().budget
-    )
-    assert np.array_equal(shared_protector().apply(original, box, delta)[50:650], whole)
+    raw = shared_protector().outputs(shared_protector().crop(original, box)[None])[0]
+    delta = channel.delta_in_file(raw, 600, shared_protector().budget)
+    whole = budget.apply_to_pixels(original[50:650], delta, shared_protector().budget)
+    assert np.array_equal(shared_protector().apply(original, box, raw)[50:650], whole)
 
 
 def test_the_input_is_not_written_to():
@@ -132,15 +131,15 @@ def test_all_batches_and_weights_share_one_compilation(traced):
     halved = dataclasses.replace(net, variables=jax.tree.map(lambda x: x * 0.5, net.variables))
     first, second = Protector(net, 3), Protector(halved, 3)
     for count in (1, 3, 7):
-        assert len(first.deltas(np.zeros((count, SIZE + 4, SIZE + 4, 3), np.uint8))) == count
+        assert len(first.outputs(np.zeros((count, SIZE + 4, SIZE + 4, 3), np.uint8))) == count
     crop = photo(SIZE + 4, SIZE + 4)[None]
-    assert not np.array_equal(first.deltas(crop), second.deltas(crop))
+    assert not np.array_equal(first.outputs(crop), second.outputs(crop))
     assert traced == [first.batch_size]
 
 
 def test_nothing_to_protect_gives_nothing():
     assert shared_protector().protect_many([]) == []
-    assert shared_protector().deltas(np.zeros((0, SIZE, SIZE, 3), np.uint8)).shape[0] == 0
+    assert shared_protector().outputs(np.zeros((0, SIZE, SIZE, 3), np.uint8)).shape[0] == 0
 
 
 def test_without_a_hard_bound_the_delta_may_exceed_eps():
@@ -161,7 +160,7 @@ def test_a_card_without_a_usable_budget_is_refused(card_budget, message):
 
 def test_crops_of_another_size_are_refused():
     with pytest.raises(ValueError, match="16 x 16"):
-        shared_protector().deltas(np.zeros((1, 20, 20, 3), np.uint8))
+        shared_protector().outputs(np.zeros((1, 20, 20, 3), np.uint8))
 
 
 @pytest.mark.parametrize("box", [Box(-1, 0, 5), Box(30, 0, 11), Box(0, 0, 0)])

@@ -4,6 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+
 from dfd_jax import channel, optimizer, sharding, steps
 from dfd_jax.budget import Budget
 from dfd_jax.forward import Opponents
@@ -18,7 +19,7 @@ def setting(tiny):
     against = Opponents(
         (tiny("stargan"),),
         (tiny("resnet18"), tiny("xception", size=32)),
-        jnp.asarray(channel.round_trip_matrices(16, (16, 40))),
+        (channel.Region.of_side(16, 16), channel.Region.of_side(40, 16)),
     )
     step = steps.make_train_step(perturber, tx, Budget(), Objective(budget=10.0))
     return perturber, tx, against, step
@@ -84,7 +85,10 @@ def test_gradients_reach_every_parameter_through_each_detector(tiny, photos, det
     step = steps.make_train_step(net, tx, Budget(), weights)
     state = create_state(net, tx)
     before = jax.device_get(state.params)
-    key, against = jax.random.key(0), Opponents((tiny("stargan"),), (tiny(detector),))
+    key, against = (
+        jax.random.key(0),
+        Opponents((tiny("stargan"),), (tiny(detector),), (channel.Region.of_side(16, 16),)),
+    )
     for _ in range(3):  # the first update has a learning rate of zero: warm-up
         state, metrics = step(state, against, batch_of(photos), key)
     assert np.isfinite(metrics["gradient_norm"])
@@ -101,5 +105,5 @@ def test_every_perturber_takes_any_size(tiny):
 
 def test_a_batch_that_devices_cannot_share_is_refused():
     mesh = sharding.make_mesh(jax.devices()[:4])
-    with pytest.raises(ValueError, match="6 photos cannot be split over 4 devices.*such as 8"):
+    with pytest.raises(ValueError, match=r"6 photos cannot be split over 4 devices.*such as 8"):
         sharding.local_batch_size(6, mesh)

@@ -11,7 +11,9 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from dfd_jax.models.layers import InstanceNorm, upsample_nearest
+from dfd_jax.models.layers import InstanceNorm, depth_to_space
+
+START = 0.3  # of the first outputs: a bound that is reached at once lets no gradient through
 
 
 class ResNetPerturber(nn.Module):
@@ -36,20 +38,30 @@ class ResNetPerturber(nn.Module):
 
     @nn.compact
     def __call__(self, images: Float[Array, "b h w 3"]) -> Float[Array, "b h w 3"]:
-        x = self._block(images, self.width, 7, 1, "stem")
+        x = jax.nn.relu(self._conv_norm(images, self.width, 7, "stem"))
         for level in range(1, self.downs + 1):
-            x = self._block(x, self.width * 2**level, 4, 2, f"down{level}")
+            x = jax.nn.relu(self._conv_norm(x, self.width * 2**level, 4, f"down{level}", stride=2))
         for index in range(self.blocks):
-            inner = self._block(x, x.shape[-1], 3, 1, f"block{index}_0")
-            x = x + self._conv_norm(inner, x.shape[-1], 3, 1, f"block{index}_1")
+            inner = jax.nn.relu(self._conv_norm(x, x.shape[-1], 3, f"block{index}_0"))
+            x = x + self._conv_norm(inner, x.shape[-1], 3, f"block{index}_1")
         for level in reversed(range(self.downs)):
-            x = self._block(upsample_nearest(x), self.width * 2**level, 3, 1, f"up{level}")
+            x = self._conv_norm(x, self.width * 2**level, 3, f"up{level}", upsample=True)
+            x = jax.nn.relu(x)
         out = nn.Conv(3, (7, 7), padding=3, dtype=self.dtype, name="head")(x)
-        return out.astype(jnp.float32)
+        return START * out.astype(jnp.float32)
 
-    def _conv_norm(self, x: Array, channels: int, side: int, stride: int, name: str) -> Array:
+    def _conv_norm(
+        self,
+        x: Array,
+        channels: int,
+        side: int,
+        name: str,
+        *,
+        stride: int = 1,
+        upsample: bool = False,
+    ) -> Array:
         conv = nn.Conv(
-            channels,
+            channels * (4 if upsample else 1),
             (side, side),
             (stride, stride),
             padding=(side - 1) // 2,
@@ -57,7 +69,5 @@ class ResNetPerturber(nn.Module):
             dtype=self.dtype,
             name=f"{name}_conv",
         )
-        return InstanceNorm(dtype=self.dtype, name=f"{name}_norm")(conv(x))
-
-    def _block(self, x: Array, channels: int, side: int, stride: int, name: str) -> Array:
-        return jax.nn.relu(self._conv_norm(x, channels, side, stride, name))
+        x = depth_to_space(conv(x)) if upsample else conv(x)
+        return InstanceNorm(dtype=self.dtype, name=f"{name}_norm")(x)

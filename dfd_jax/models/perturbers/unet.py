@@ -12,7 +12,9 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from dfd_jax.models.layers import InstanceNorm, upsample_nearest
+from dfd_jax.models.layers import InstanceNorm, depth_to_space
+
+START = 0.3  # of the first outputs: a bound that is reached at once lets no gradient through
 
 
 class UNet(nn.Module):
@@ -38,22 +40,24 @@ class UNet(nn.Module):
     @nn.compact
     def __call__(self, images: Float[Array, "b h w 3"]) -> Float[Array, "b h w 3"]:
         channels = [self.width * min(2**level, 8) for level in range(self.depth + 1)]
-        x = self._block(images, channels[0], 1, "enter")
+        x = self._block(images, channels[0], "enter")
         skips = [x]
         for level in range(1, self.depth + 1):
-            x = self._block(x, channels[level], 2, f"down{level}")
+            x = self._block(x, channels[level], f"down{level}", stride=2)
             skips.append(x)
-        x = self._block(skips.pop(), channels[-1], 1, "middle")
+        x = self._block(skips.pop(), channels[-1], "middle")
         for level in reversed(range(self.depth)):
-            x = jnp.concatenate([upsample_nearest(x), skips.pop()], axis=-1)
-            x = self._block(x, channels[level], 1, f"up{level}")
+            x = self._block(x, channels[level], f"up{level}", upsample=True)
+            x = jnp.concatenate([x, skips.pop()], axis=-1)
         out = nn.Conv(3, (3, 3), padding=1, dtype=self.dtype, name="leave")(x)
-        return out.astype(jnp.float32)
+        return START * out.astype(jnp.float32)
 
-    def _block(self, x: Array, channels: int, stride: int, name: str) -> Array:
+    def _block(
+        self, x: Array, channels: int, name: str, *, stride: int = 1, upsample: bool = False
+    ) -> Array:
         side = 4 if stride == 2 else 3  # an even kernel under stride 2 touches every pixel equally
         conv = nn.Conv(
-            channels,
+            channels * (4 if upsample else 1),
             (side, side),
             (stride, stride),
             padding=1,
@@ -61,4 +65,5 @@ class UNet(nn.Module):
             dtype=self.dtype,
             name=f"{name}_conv",
         )
-        return jax.nn.relu(InstanceNorm(dtype=self.dtype, name=f"{name}_norm")(conv(x)))
+        x = depth_to_space(conv(x)) if upsample else conv(x)
+        return jax.nn.relu(InstanceNorm(dtype=self.dtype, name=f"{name}_norm")(x))
