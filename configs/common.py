@@ -2,10 +2,12 @@
 
 import ml_collections
 
+from dfd_jax.config import Config
 
-def get_config() -> ml_collections.ConfigDict:
+
+def get_config() -> Config:
     """All fields, with their meaning. Perturbations in 8-bit levels (6.375 = 0.05 on [-1, 1])."""
-    config = ml_collections.ConfigDict()
+    config: Config = ml_collections.ConfigDict()
     config.name = "run"  # the default workdir is runs/NAME
     config.seed = 0
 

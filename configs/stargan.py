@@ -7,12 +7,11 @@ files are those
                             that `python -m converters` writes, in ./weights
 """
 
-import ml_collections
-
 from configs import common
+from dfd_jax.config import Config
 
 
-def get_config(arg: str | None = None) -> ml_collections.ConfigDict:
+def get_config(arg: str | None = None) -> Config:
     """The config named by `arg`: None, "photos" or "paper"."""
     variants = {None: _embedded, "photos": _photos, "paper": _paper}
     if arg not in variants:
@@ -22,7 +21,7 @@ def get_config(arg: str | None = None) -> ml_collections.ConfigDict:
     return config
 
 
-def _embedded(config: ml_collections.ConfigDict) -> None:
+def _embedded(config: Config) -> None:
     config.name = "stargan"
     config.data.kind = "synthetic"
     config.perturber.hyper = {"width": 16, "depth": 4}
@@ -34,14 +33,14 @@ def _embedded(config: ml_collections.ConfigDict) -> None:
     config.evaluate.channels = False
 
 
-def _photos(config: ml_collections.ConfigDict) -> None:
+def _photos(config: Config) -> None:
     config.name = "stargan_photos"
     config.perturber.hyper = {"width": 24, "depth": 4}
     config.detectors = ("zoo:xception", "zoo:resnet18", "zoo:resnet50")
     config.train.steps = 1000
 
 
-def _paper(config: ml_collections.ConfigDict) -> None:
+def _paper(config: Config) -> None:
     config.name = "stargan_paper"
     config.data.kind = "celeba"
     config.data.root = "celeba"

@@ -14,6 +14,7 @@ from jax.sharding import Mesh
 
 from dfd_jax import channel, models, objective, optimizer, sharding
 from dfd_jax.budget import BOUNDS, Budget
+from dfd_jax.config import Config
 from dfd_jax.data import faces, images, pipeline
 from dfd_jax.forward import Opponents
 from dfd_jax.models.frozen import Card, FrozenDetector, FrozenGenerator, FrozenPerturber
@@ -23,7 +24,7 @@ FREE = ("train.steps", "train.log_every", "train.checkpoint_every", "train.keep"
 FREE_SECTIONS = ("evaluate", "name")
 
 
-def generators(config: ml_collections.ConfigDict) -> tuple[FrozenGenerator, ...]:
+def generators(config: Config) -> tuple[FrozenGenerator, ...]:
     """The frozen deepfake generators of the config. ValueError if they do not ask for the same
     attributes.
     """
@@ -40,7 +41,7 @@ def detectors(paths: tuple[str, ...], dtype: str) -> tuple[FrozenDetector, ...]:
     return tuple(_load(path, FrozenDetector, dtype) for path in paths)
 
 
-def opponents(config: ml_collections.ConfigDict) -> Opponents:
+def opponents(config: Config) -> Opponents:
     """All that P is trained against."""
     size = config.data.size
     sides = tuple(config.channel.regions) or (size,)
@@ -58,7 +59,7 @@ def opponents(config: ml_collections.ConfigDict) -> Opponents:
     )
 
 
-def perturber(config: ml_collections.ConfigDict) -> FrozenPerturber:
+def perturber(config: Config) -> FrozenPerturber:
     """A new perturber, initialised from the config's seed."""
     if config.budget.bound not in BOUNDS:
         raise ValueError(
@@ -83,7 +84,7 @@ def budget(card: Card) -> Budget:
     return Budget(**card.budget)
 
 
-def terms(config: ml_collections.ConfigDict) -> objective.Objective:
+def terms(config: Config) -> objective.Objective:
     """Eq. 7's weights and forms."""
     section = config.objective.to_dict()
     section.pop("target")
@@ -91,15 +92,13 @@ def terms(config: ml_collections.ConfigDict) -> objective.Objective:
     return objective.Objective(**{**section, **weights})
 
 
-def make_optimizer(config: ml_collections.ConfigDict) -> Any:
+def make_optimizer(config: Config) -> Any:
     """The optimizer of the config's `train` section."""
     t = config.train
     return optimizer.make_optimizer(t.learning_rate, t.steps, warmup=t.warmup, clip=t.clip)
 
 
-def source(
-    config: ml_collections.ConfigDict, split: str, attribute_names: tuple[str, ...]
-) -> faces.FaceSource:
+def source(config: Config, split: str, attribute_names: tuple[str, ...]) -> faces.FaceSource:
     """The photos of one split."""
     d = config.data
     count = d.count if split == "train" else max(d.count // 4, 64)
@@ -116,7 +115,7 @@ def source(
 
 
 def batches(
-    config: ml_collections.ConfigDict,
+    config: Config,
     attribute_names: tuple[str, ...],
     mesh: Mesh,
     workdir: pathlib.Path,
@@ -143,7 +142,7 @@ def networks_used(against: Opponents) -> dict[str, Any]:
     }
 
 
-def settle_config(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> None:
+def settle_config(config: Config, workdir: pathlib.Path) -> None:
     """Write `workdir/config.json`. ValueError if the workdir belongs to a run with another
     config.
     """
@@ -166,7 +165,7 @@ def settle_config(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> N
     path.write_text(json.dumps(new, indent=1, sort_keys=True) + "\n", encoding="utf-8")
 
 
-def read_config(workdir: pathlib.Path) -> ml_collections.ConfigDict:
+def read_config(workdir: pathlib.Path) -> Config:
     """The config of a run. FileNotFoundError says what a workdir is."""
     path = workdir / "config.json"
     if not path.exists():

@@ -13,7 +13,6 @@ import time
 from typing import Any
 
 import jax
-import ml_collections
 import numpy as np
 from rich.console import Console
 
@@ -31,6 +30,7 @@ from dfd_jax import (
     writer,
 )
 from dfd_jax.attacker import Networks
+from dfd_jax.config import Config
 from dfd_jax.data import images, pipeline
 from dfd_jax.data.faces import Face
 from dfd_jax.evaluation import Arrived, Subject
@@ -71,7 +71,7 @@ def evaluate_run(workdir: pathlib.Path, console: Console) -> dict[str, Any]:
     return results
 
 
-def _networks(config: ml_collections.ConfigDict) -> Networks:
+def _networks(config: Config) -> Networks:
     judged = tuple(dict.fromkeys((*config.detectors, *config.evaluate.detectors)))
     return Networks(
         {_name(p): g for p, g in zip(config.generators, assembly.generators(config), strict=True)},
@@ -81,7 +81,7 @@ def _networks(config: ml_collections.ConfigDict) -> Networks:
 
 
 def _measure_all(
-    config: ml_collections.ConfigDict,
+    config: Config,
     networks: Networks,
     conditions: tuple[str, ...],
     subject: Subject,
@@ -250,7 +250,7 @@ def _panels(
 
 
 def _provenance(
-    config: ml_collections.ConfigDict,
+    config: Config,
     networks: Networks,
     perturber: FrozenPerturber,
     faces: list[Face],

@@ -43,7 +43,9 @@ class Subject(NamedTuple):
     @classmethod
     def from_faces(cls, faces: Sequence[Face], crop: int | None) -> "Subject":
         """Whole photos, with the centred square as the region."""
-        boxes = [images.centre_box(*face.pixels.shape[:2], crop) for face in faces]
+        boxes = [
+            images.centre_box(face.pixels.shape[0], face.pixels.shape[1], crop) for face in faces
+        ]
         return cls([f.pixels for f in faces], boxes, np.stack([f.attributes for f in faces]))
 
     def with_region(self, side: int) -> "Subject":

@@ -64,9 +64,8 @@ def terms(
 
 def total(named: dict[str, Float[Array, ""]], objective: Objective) -> Float[Array, ""]:
     """Eq. 7: the weighted sum of the terms."""
-    return sum(
-        (getattr(objective, name) * value for name, value in named.items()), jnp.float32(0.0)
-    )
+    weighted = [getattr(objective, name) * value for name, value in named.items()]
+    return jnp.stack(weighted).sum()
 
 
 def judged_real(logits: Float[Array, " b"], form: str) -> Float[Array, ""]:

@@ -11,19 +11,19 @@ import pathlib
 from typing import Any
 
 import jax
-import ml_collections
 from absl import flags
 from rich.console import Console
 
 from dfd_jax import assembly, cli, evaluate, models, sharding, steps
 from dfd_jax.checkpoint import Checkpoints
+from dfd_jax.config import Config
 from dfd_jax.models.frozen import FrozenPerturber
 from dfd_jax.progress import StepProgress, stop_on_signals
 from dfd_jax.state import TrainState, create_state, with_params
 from dfd_jax.writer import MetricsLog
 
 
-def train(config: ml_collections.ConfigDict, workdir: pathlib.Path, console: Console) -> bool:
+def train(config: Config, workdir: pathlib.Path, console: Console) -> bool:
     """Train to the config's last step; write checkpoints and `workdir/perturber.safetensors`.
 
     Returns False if a signal stopped it early. RuntimeError if a figure is no longer finite, with
@@ -82,7 +82,7 @@ def _export(
     workdir: pathlib.Path,
     perturber: FrozenPerturber,
     state: TrainState,
-    config: ml_collections.ConfigDict,
+    config: Config,
     depends_on: dict[str, Any],
 ) -> None:
     """Write what protecting needs, and nothing else, as a weights file with its card."""

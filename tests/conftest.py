@@ -1,4 +1,4 @@
-"""Eight virtual CPU devices for every test, and the smallest networks that are still the same code."""
+"""Eight virtual CPU devices for every test, and the smallest networks of the same code."""
 
 import atexit
 import os

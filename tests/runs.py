@@ -52,8 +52,10 @@ def start(zoo, photos, workdir, steps=6):
     config = tiny_config(zoo, photos, steps)
     arguments = as_flags(config, _flat(stargan.get_config().to_dict()))
     return subprocess.Popen(
-        [sys.executable, "-m", "dfd_jax.train", "--config", "configs/stargan.py"]
-        + [*arguments, "--workdir", str(workdir)],
+        [
+            *(sys.executable, "-m", "dfd_jax.train", "--config", "configs/stargan.py"),
+            *(*arguments, "--workdir", str(workdir)),
+        ],
         cwd=ROOT,
         env={**os.environ, "COLUMNS": "120"},
         stdout=subprocess.PIPE,

@@ -10,7 +10,7 @@ from dfd_jax import pixels
 def test_every_level_survives_the_round_trip():
     levels = np.arange(256, dtype=np.uint8).reshape(1, 16, 16, 1).repeat(3, -1)
     images = pixels.from_uint8(jnp.asarray(levels))
-    assert float(images.min()) == -1 and float(images.max()) == 1
+    assert (float(images.min()), float(images.max())) == (-1, 1)
     np.testing.assert_array_equal(pixels.to_uint8(images), levels)
 
 

@@ -1,1 +1,1 @@
-"""Photographs in, batches out: sources (faces, synthetic), decoding (images), batching (pipeline)."""
+"""Photographs in, batches out: sources (faces, synthetic), decoding (images), pipeline."""

@@ -13,8 +13,6 @@ from jaxtyping import Array, Float
 
 from dfd_jax.models.layers import InstanceNorm, depth_to_space
 
-START = 0.3  # of the first outputs: a bound that is reached at once lets no gradient through
-
 
 class ResNetPerturber(nn.Module):
     """images (b h w 3, [-1, 1]; h and w multiples of `stride`) → unbounded delta of the same
@@ -48,7 +46,7 @@ class ResNetPerturber(nn.Module):
             x = self._conv_norm(x, self.width * 2**level, 3, f"up{level}", upsample=True)
             x = jax.nn.relu(x)
         out = nn.Conv(3, (7, 7), padding=3, dtype=self.dtype, name="head")(x)
-        return START * out.astype(jnp.float32)
+        return out.astype(jnp.float32)
 
     def _conv_norm(
         self,

@@ -14,8 +14,6 @@ from jaxtyping import Array, Float
 
 from dfd_jax.models.layers import InstanceNorm, depth_to_space
 
-START = 0.3  # of the first outputs: a bound that is reached at once lets no gradient through
-
 
 class UNet(nn.Module):
     """images (b h w 3, [-1, 1]; h and w multiples of `stride`) → unbounded delta of the same shape.
@@ -50,7 +48,7 @@ class UNet(nn.Module):
             x = self._block(x, channels[level], f"up{level}", upsample=True)
             x = jnp.concatenate([x, skips.pop()], axis=-1)
         out = nn.Conv(3, (3, 3), padding=1, dtype=self.dtype, name="leave")(x)
-        return START * out.astype(jnp.float32)
+        return out.astype(jnp.float32)
 
     def _block(
         self, x: Array, channels: int, name: str, *, stride: int = 1, upsample: bool = False
