@@ -35,8 +35,8 @@ def get_config() -> Config:
     config.objective = ml_collections.ConfigDict()  # Eq. 7, see dfd_jax/objective.py
     config.objective.distortion = 1.0
     config.objective.budget = 30.0  # C1
-    config.objective.fake = 0.3  # C2
-    config.objective.real = 0.3  # C3
+    config.objective.fake = 0.1  # C2
+    config.objective.real = 0.1  # C3
     config.objective.form = "logit"  # prob: as printed | logit: cross-entropy
     config.objective.norm = "rms"  # rms | l2 | linf
     config.objective.eps_255 = 4.9  # where the hinge starts; RMS 4.9 levels = 34.3 dB
@@ -53,9 +53,9 @@ def get_config() -> Config:
     )  # sides of the photo regions P will meet
 
     config.train = ml_collections.ConfigDict()
-    config.train.steps = 1000
+    config.train.steps = 900
     config.train.batch_size = 8  # over all devices
-    config.train.learning_rate = 2e-3
+    config.train.learning_rate = 4e-3
     config.train.warmup = 20
     config.train.clip = 1.0
     config.train.log_every = 10

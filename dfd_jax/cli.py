@@ -8,6 +8,7 @@ from collections.abc import Callable
 import jax
 from absl import app, flags, logging
 from ml_collections import config_flags
+from rich.console import Console
 
 
 def run(main: Callable[[], None], *, with_config: bool) -> None:
@@ -26,6 +27,12 @@ def run(main: Callable[[], None], *, with_config: bool) -> None:
 def workdir() -> pathlib.Path:
     """--workdir, or the config's default."""
     return pathlib.Path(flags.FLAGS.workdir or f"runs/{flags.FLAGS.config.name}")
+
+
+def console() -> Console:
+    """Where a command shows what it does; in a log, wide enough for the tables."""
+    found = Console()
+    return found if found.is_terminal else Console(width=120)
 
 
 def keep_compiled(folder: pathlib.Path | None = None) -> None:

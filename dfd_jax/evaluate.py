@@ -312,7 +312,7 @@ def _write(
 
 def main() -> None:
     """Evaluate the run in --workdir."""
-    evaluate_run(cli.workdir(), Console())
+    evaluate_run(cli.workdir(), cli.console())
 
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@ Drawn from the JSON that dfd_jax.evaluate writes. tables.py words the numbers; p
 
 import dataclasses
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rich import box
@@ -110,8 +110,18 @@ def _printable(text: str, console: Console) -> str:
 
 def markdown_table(evaluation: Mapping[str, Any]) -> str:
     """The headline and the pooled results as GitHub Markdown, one table per generator."""
+    return _markdown(evaluation, tables.summary(evaluation))
+
+
+def markdown_report(evaluation: Mapping[str, Any]) -> str:
+    """The headline and every table as GitHub Markdown, the paper's Table 1 among them."""
+    every = (tables.summary, tables.table1, tables.conditions, tables.regions, tables.channels)
+    return _markdown(evaluation, [table for make in every for table in make(evaluation)])
+
+
+def _markdown(evaluation: Mapping[str, Any], chosen: Sequence[Table]) -> str:
     blocks = [_escaped(tables.headline(evaluation))]
-    for table in tables.summary(evaluation):
+    for table in chosen:
         lines = [_markdown_line(table.headers)]
         lines.append(
             _markdown_line(

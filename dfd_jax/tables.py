@@ -229,6 +229,28 @@ def _summary_rows(evaluation: Mapping[str, Any], generator: str) -> Iterator[Row
             )
 
 
+def table1(evaluation: Mapping[str, Any]) -> list[Table]:
+    """Per generator, in the layout of the paper's Table 1: condition and row by detector."""
+    labels = detectors(evaluation)
+    measures = ("precision", "recall", "f1")
+    headers = ("condition", "row", *(f"{d} {m}" for d in labels.values() for m in measures))
+    tables = []
+    for generator in generators(evaluation) if labels else []:
+        lines = []
+        names = [c["condition"] for c in row_named(evaluation, PROTECTED).get("cells") or []]
+        for condition in dict.fromkeys(name for name in names if name != POOLED):
+            for i, row in enumerate(rows(evaluation)):
+                cell = cell_of(row, generator, condition)
+                found = [verdicts(cell, name).get(m) for name in labels for m in measures]
+                cells = (Cell(str(condition)), Cell(str(row.get("row"))))
+                values = tuple(Cell(number(value)) for value in found)
+                strong = row.get("row") == PROTECTED
+                lines.append(Row((*cells, *values), is_strong=strong, starts_group=i == 0))
+        title = f"{generator}: precision, recall and F1 under each condition"
+        tables.append(Table(title, headers, tuple(lines), keys=2))
+    return tables
+
+
 def conditions(evaluation: Mapping[str, Any]) -> list[Table]:
     """Per generator: P under every condition; q as "without → with protection"."""
     labels = detectors(evaluation)

@@ -104,7 +104,7 @@ def _export(
 
 def main() -> None:
     """Train, then evaluate and show what came of it."""
-    config, workdir, console = flags.FLAGS.config, cli.workdir(), Console()
+    config, workdir, console = flags.FLAGS.config, cli.workdir(), cli.console()
     if train(config, workdir, console) and jax.process_index() == 0:
         evaluate.evaluate_run(workdir, console)
 

@@ -168,7 +168,7 @@ def _data(config: Config) -> dict[str, Any]:
 
 def main() -> None:
     """Train, calibrate, measure, export."""
-    config, workdir, console = flags.FLAGS.config, cli.workdir(), Console()
+    config, workdir, console = flags.FLAGS.config, cli.workdir(), cli.console()
     exams = detector_data.exams(config, "valid", workdir)
     net = train(config, workdir, exams, console)
     if net is not None and jax.process_index() == 0:

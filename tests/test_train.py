@@ -85,7 +85,7 @@ def test_stopped_killed_and_resumed_equals_straight(tiny_zoo, photos, finished, 
 def test_a_workdir_of_another_run_is_refused(tiny_zoo, photos, finished):
     config = runs.tiny_config(tiny_zoo, photos)
     config.objective.fake = 9.0
-    with pytest.raises(ValueError, match=r"another config:\n  objective.fake: 0.3 there, 9.0 now"):
+    with pytest.raises(ValueError, match=r"another config:\n  objective.fake: 0.1 there, 9.0 now"):
         train.train(config, finished[0], Console(quiet=True))
 
 
