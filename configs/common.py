@@ -33,13 +33,14 @@ def get_config() -> Config:
     config.budget.bound = "tanh"  # tanh: hard; none: only the soft hinge below
 
     config.objective = ml_collections.ConfigDict()  # Eq. 7, see dfd_jax/objective.py
-    config.objective.distortion = 1.0
+    config.objective.distortion = 2.0  # the paper's formula has 1: only the ratios matter
     config.objective.budget = 30.0  # C1
     config.objective.fake = 0.1  # C2
     config.objective.real = 0.1  # C3
     config.objective.form = "logit"  # prob: as printed | logit: cross-entropy
     config.objective.norm = "rms"  # rms | l2 | linf
     config.objective.eps_255 = 4.9  # where the hinge starts; RMS 4.9 levels = 34.3 dB
+    config.objective.ramp = 0  # steps over which C2 and C3 grow to full weight
     config.objective.generator_weights = ()
     config.objective.detector_weights = ()
     config.objective.target = ""  # r: empty = G(x); a picture file = approach that picture

@@ -36,6 +36,7 @@ def _photos(config: Config) -> None:
     config.name = "stargan_photos"
     config.perturber.hyper = {"width": 16, "depth": 4}
     config.detectors = ("zoo:xception", "zoo:resnet18")  # ResNet-50 stays unseen
+    config.objective.ramp = 300
 
 
 def _paper(config: Config) -> None:

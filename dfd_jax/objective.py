@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Int
 
 from dfd_jax import pixels
 
@@ -26,6 +26,9 @@ class Objective(NamedTuple):
     form: str = "logit"
     norm: str = "rms"
     eps_255: float = 6.375
+    ramp: int = (
+        0  # steps over which C2 and C3 grow to their weight: break first, then be recognised
+    )
     generator_weights: tuple[float, ...] = ()  # empty: all alike
     detector_weights: tuple[float, ...] = ()
 
@@ -62,10 +65,18 @@ def terms(
     }
 
 
-def total(named: dict[str, Float[Array, ""]], objective: Objective) -> Float[Array, ""]:
-    """Eq. 7: the weighted sum of the terms."""
-    weighted = [getattr(objective, name) * value for name, value in named.items()]
-    return jnp.stack(weighted).sum()
+def total(
+    named: dict[str, Float[Array, ""]], objective: Objective, step: Int[Array, ""] | int
+) -> Float[Array, ""]:
+    """Eq. 7: the weighted sum of the terms, at this step of the training."""
+    share = jnp.clip((step + 1) / max(objective.ramp, 1), 0.0, 1.0)
+    weights = {
+        "distortion": objective.distortion,
+        "budget": objective.budget,
+        "fake": objective.fake * share,
+        "real": objective.real * share,
+    }
+    return jnp.stack([weights[name] * value for name, value in named.items()]).sum()
 
 
 def judged_real(logits: Float[Array, " b"], form: str) -> Float[Array, ""]:

@@ -36,7 +36,7 @@ def make_train_step(
     """
 
     def loss(
-        params: Any, opponents: forward.Opponents, batch: Batch, rng: Array
+        params: Any, step: Array, opponents: forward.Opponents, batch: Batch, rng: Array
     ) -> tuple[Array, dict[str, Array]]:
         condition_rng, channel_rng = jax.random.split(rng)
         conditions = tuple(
@@ -54,7 +54,7 @@ def make_train_step(
             channel_rng,
         )
         named = objective.terms(seen, terms, towards=opponents.target is not None)
-        value = objective.total(named, terms)
+        value = objective.total(named, terms, step)
         return value, {"loss": value, **named, **_rates(seen)}
 
     def step(
@@ -62,7 +62,7 @@ def make_train_step(
     ) -> tuple[TrainState, dict[str, Array]]:
         rng = jax.random.fold_in(key, state.step)
         (_, logged), grads = jax.value_and_grad(loss, has_aux=True)(
-            state.params, opponents, batch, rng
+            state.params, state.step, opponents, batch, rng
         )
         updates, opt_state = tx.update(grads, state.opt_state, state.params)
         params = optax.apply_updates(state.params, updates)

@@ -13,9 +13,19 @@ python -m converters stargan ../shared/weights/stargan_portraits_64-G.ckpt \
   --info "purpose=to be defended against: it ships so that a disrupter can be trained and measured. Not for making pictures of people"
 
 # Detectors: real photos and drawn faces against manipulations of them; no generator's output.
-for name in resnet18 resnet50 xception; do
+train() {
+  name=$1
+  shift
   python -m dfd_jax.train_detector --config "configs/detector.py:$name" \
-    --config.data.root="${PORTRAITS:-../shared/portraits}" --workdir "runs/detector_$name"
+    --config.data.root="${PORTRAITS:-../shared/portraits}" --workdir "runs/detector_$name" "$@"
   cp "runs/detector_$name/detector.safetensors" "dfd_jax/zoo/$name.safetensors"
   cp "runs/detector_$name/detector.json" "dfd_jax/zoo/$name.json"
-done
+}
+train resnet18
+train resnet50
+train xception --config.train.steps=800 --config.train.batch_size=16  # reached its AUC by then
+
+# Perturber: through the files above, on the photographs' training split.
+python -m dfd_jax.train --config configs/stargan.py:photos \
+  --config.data.root="${PORTRAITS:-../shared/portraits}" --workdir runs/stargan_photos
+python -m experiments.publish --workdir runs/stargan_photos --name disrupter_stargan --zoo
