@@ -13,6 +13,8 @@ python -m converters stargan ../shared/weights/stargan_portraits_64-G.ckpt \
   --info "purpose=to be defended against: it ships so that a disrupter can be trained and measured. Not for making pictures of people"
 
 # Detectors: real photos and drawn faces against manipulations of them; no generator's output.
+# The Xception in the zoo is from a shorter run (800 steps; its card has the settings). This one
+# trains for 2000 and replaces it: perturbers trained against the old file will refuse to resume.
 train() {
   name=$1
   shift
