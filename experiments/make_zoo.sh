@@ -30,4 +30,5 @@ train xception --config.train.steps=800 --config.train.batch_size=16  # reached 
 # Perturber: through the files above, on the photographs' training split.
 python -m dfd_jax.train --config configs/stargan.py:photos \
   --config.data.root="${PORTRAITS:-../shared/portraits}" --workdir runs/stargan_photos
-python -m experiments.publish --workdir runs/stargan_photos --name disrupter_stargan --zoo
+python -m experiments.publish --workdir runs/stargan_photos --name stargan_photos \
+  --zoo disrupter_stargan

@@ -1,6 +1,6 @@
 """A finished run as the repository shows it: python -m experiments.publish --workdir W --name N
 
-Writes experiments/results/N.json and N.md. With --zoo the perturber goes to dfd_jax/zoo/, float16,
+Writes experiments/results/N.json and N.md. With --zoo NAME the perturber goes to dfd_jax/zoo/, float16,
 its headline on its card. Pictures are copied with --picture only: never from a run on photographs
 of real people.
 """
@@ -50,7 +50,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m experiments.publish", description=__doc__)
     parser.add_argument("--workdir", type=pathlib.Path, required=True)
     parser.add_argument("--name", required=True)
-    parser.add_argument("--zoo", action="store_true", help="ship the perturber with the package")
+    parser.add_argument("--zoo", metavar="NAME", help="ship the perturber under this name")
     parser.add_argument("--picture", action="store_true", help="copy grid.png (drawn faces only)")
     arguments = parser.parse_args()
     workdir, name = arguments.workdir, arguments.name
@@ -71,7 +71,7 @@ def main() -> None:
             "on aligned, frontal, official portraits only; other faces were not tested.",
         }
         card = dataclasses.replace(net.card, info=info)
-        models.save(models.ZOO / f"{name}.safetensors", net.variables, card, np.float16)
+        models.save(models.ZOO / f"{arguments.zoo}.safetensors", net.variables, card, np.float16)
     print(f"published {workdir} as {name}")
 
 

@@ -30,7 +30,7 @@ def call(monkeypatch, workdir, evaluation, *options):
 
 def test_the_shipped_perturber_says_how_it_did(workdir, monkeypatch):
     evaluation = evaluations.example()
-    call(monkeypatch, workdir, evaluation, "--zoo")
+    call(monkeypatch, workdir, evaluation, "--zoo", "it")
     card = models.load(models.ZOO / "it.safetensors").card
     assert card.info["test"] == publish.headline_figures(evaluation)
     assert 0 <= card.info["test"]["disrupted"] <= 1
