@@ -1,8 +1,8 @@
 """A finished run as the repository shows it: python -m experiments.publish --workdir W --name N
 
-Writes experiments/results/N.json and N.md. With --zoo NAME the perturber goes to dfd_jax/zoo/, float16,
-its headline on its card. Pictures are copied with --picture only: never from a run on photographs
-of real people.
+Writes experiments/results/N.json and N.md. With --zoo NAME the perturber goes to dfd_jax/zoo/,
+float16, its headline on its card. Pictures are copied with --picture only: never from a run on
+photographs of real people.
 """
 
 import argparse
