@@ -24,7 +24,7 @@ class TrainState:
 
 def create_state(perturber: FrozenPerturber, tx: optax.GradientTransformation) -> TrainState:
     """The state before the first step."""
-    params = jax.tree.map(jnp.asarray, perturber.variables["params"])
+    params = jax.tree.map(jnp.array, perturber.variables["params"])  # a step takes its state over
     return TrainState(step=jnp.zeros((), jnp.int32), params=params, opt_state=tx.init(params))
 
 

@@ -73,6 +73,7 @@ def train(config: Config, workdir: pathlib.Path, console: Console) -> bool:
                 save(step, state)
         save(step, state)
     checkpoints.close()
+    batches.close()
     if step < total:
         console.print(f"{stop.name}: stopped after step {step}; the same command continues there")
     return step >= total

@@ -80,6 +80,7 @@ def train(
                 save()
         save()
     checkpoints.close()
+    batches.close()
     if step < t.steps:
         console.print(f"{stop.name}: stopped after step {step}; the same command continues there")
         return None
