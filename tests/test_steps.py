@@ -3,6 +3,7 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 import pytest
 
 from dfd_jax import channel, optimizer, sharding, steps
@@ -53,13 +54,22 @@ def test_the_loss_falls_and_is_the_sum_of_its_terms(setting, photos):
 
 
 def test_four_devices_train_like_one(setting, photos):
+    perturber, _, against, _ = setting
+    tx = optax.sgd(1e-2)  # Adam would blow the rounding noise of tiny gradients up to full steps
+    step = steps.make_train_step(perturber, tx, Budget(), Objective(budget=10.0))
+    setting = perturber, tx, against, step
     one, history_one, _ = run(setting, photos, 3)
     four, history_four, _ = run(setting, photos, 3, devices=4)
     for a, b in zip(history_one, history_four, strict=True):
         np.testing.assert_allclose(a["loss"], b["loss"], rtol=1e-4)
-    # Adam divides by the gradient's size, so rounding noise in tiny gradients shows in parameters.
-    for a, b in zip(jax.tree.leaves(one.params), jax.tree.leaves(four.params), strict=True):
-        np.testing.assert_allclose(a, b, atol=2e-3)
+    trees = (perturber.variables["params"], one.params, four.params)
+    leaves = [jax.tree.leaves(jax.device_get(tree)) for tree in trees]
+    moved = [
+        (np.linalg.norm(a - start), np.linalg.norm(a - b))
+        for start, a, b in zip(*leaves, strict=True)
+    ]
+    # a unit that lies on its threshold may be on here and off there: a per mille or two
+    assert sum(apart for _, apart in moved) < 0.02 * sum(way for way, _ in moved)
 
 
 def test_a_step_is_compiled_once(setting, photos):
