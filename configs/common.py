@@ -17,7 +17,8 @@ def get_config() -> Config:
     config.data.split_protocol = "official"  # celeba: official | stargan
     config.data.count = 512  # synthetic: faces in the training split
     config.data.size = 64  # side of the square that networks see
-    config.data.crop = 178  # centred square taken from a photo; 0: as large as fits
+    config.data.crop = 0  # centred square taken from a photo; 0: the largest (178 in CelebA)
+    config.data.drawn = 178  # side of the photos that are drawn
     config.data.workers = 0  # decoding processes; 0: threads
 
     config.perturber = ml_collections.ConfigDict()

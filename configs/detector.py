@@ -47,7 +47,8 @@ def _common() -> Config:
     config.data.split_protocol = "official"  # celeba: official | stargan
     config.data.count = 200  # drawn faces to train on, beside photos; 0: none
     config.data.size = 64  # side of the square that the detector sees
-    config.data.crop = 178  # centred square taken from a photo; 0: as large as fits
+    config.data.crop = 0  # centred square taken from a photo; 0: the largest (178 in CelebA)
+    config.data.drawn = 178  # side of the photos that are drawn
     config.data.workers = 0  # decoding processes; 0: threads
 
     config.fakes = ml_collections.ConfigDict()

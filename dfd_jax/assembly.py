@@ -12,7 +12,7 @@ import ml_collections
 import numpy as np
 from jax.sharding import Mesh
 
-from dfd_jax import channel, models, objective, optimizer, sharding
+from dfd_jax import channel, models, objective, optimizer, sharding, writer
 from dfd_jax.budget import BOUNDS, Budget
 from dfd_jax.config import Config
 from dfd_jax.data import faces, images, pipeline
@@ -20,15 +20,15 @@ from dfd_jax.forward import Opponents
 from dfd_jax.models.frozen import Card, FrozenDetector, FrozenGenerator, FrozenPerturber
 
 # What may differ between two starts of the same run without making it another run.
-FREE = ("train.steps", "train.log_every", "train.checkpoint_every", "train.keep", "data.workers")
+FREE = ("train.log_every", "train.checkpoint_every", "train.keep")
 FREE_SECTIONS = ("evaluate", "name")
 
 
-def generators(config: Config) -> tuple[FrozenGenerator, ...]:
+def generators(config: Config, dtype: str) -> tuple[FrozenGenerator, ...]:
     """The frozen deepfake generators of the config. ValueError if they do not ask for the same
     attributes.
     """
-    found = tuple(_load(path, FrozenGenerator, config.dtype) for path in config.generators)
+    found = tuple(_load(path, FrozenGenerator, dtype) for path in config.generators)
     if not found:
         raise ValueError("config.generators is empty: P needs at least one generator to disrupt")
     if len({g.card.condition for g in found}) > 1:
@@ -52,7 +52,7 @@ def opponents(config: Config) -> Opponents:
         square = images.crop_resize(picture, box, size)
         target = jnp.asarray(square, jnp.float32) / 127.5 - 1.0
     return Opponents(
-        generators=generators(config),
+        generators=generators(config, config.dtype),
         detectors=detectors(tuple(config.detectors), config.dtype),
         regions=tuple(channel.Region.of_side(side, size) for side in sides),
         target=target,
@@ -110,7 +110,7 @@ def source(config: Config, split: str, attribute_names: tuple[str, ...]) -> face
         seed=config.seed,
         protocol=d.split_protocol,
         count=count,
-        size=max(d.size, d.crop or d.size),
+        size=max(d.size, d.drawn),
     )
 
 
@@ -134,6 +134,32 @@ def batches(
     )
 
 
+def check(config: Config, against: Opponents) -> None:
+    """ValueError for what would only show after hours: networks that do not fit their part."""
+    for path, generator in zip(config.generators, against.generators, strict=True):
+        if generator.card.input_size != config.data.size:
+            raise ValueError(
+                f"{path} takes {generator.card.input_size} px, but config.data.size is "
+                f"{config.data.size}; set --config.data.size={generator.card.input_size}, or "
+                "convert the checkpoint with --input-size"
+            )
+    judged = dict.fromkeys((*config.detectors, *config.evaluate.detectors))
+    for path, net in zip(judged, detectors(tuple(judged), "float32"), strict=True):
+        if net.card.real_index is None:
+            raise ValueError(
+                f"{path}: the card has no real_index, so it is no detector; "
+                "convert a checkpoint with a two-class head"
+            )
+    names = [network_name(path) for path in (*config.generators, *judged)]
+    if len(set(names)) < len(names):
+        raise ValueError(f"networks share a name: {', '.join(sorted(names))}; rename a file")
+
+
+def network_name(path: str) -> str:
+    """What results call the network in this file."""
+    return path[4:] if path.startswith("zoo:") else pathlib.Path(path).stem
+
+
 def networks_used(against: Opponents) -> dict[str, Any]:
     """sha256 of every frozen network, as a checkpoint records it."""
     return {
@@ -143,12 +169,10 @@ def networks_used(against: Opponents) -> dict[str, Any]:
 
 
 def settle_config(config: Config, workdir: pathlib.Path) -> None:
-    """Write `workdir/config.json`. ValueError if the workdir belongs to a run with another
-    config.
-    """
+    """Write `workdir/config.json`. ValueError if the workdir holds steps of another config."""
     path = workdir / "config.json"
     new = json.loads(config.to_json())
-    if path.exists():
+    if path.exists() and any((workdir / "checkpoints").glob("[0-9]*")):
         old = json.loads(path.read_text(encoding="utf-8"))
         changed = [
             f"{k}: {_at(old, k)!r} there, {_at(new, k)!r} now"
@@ -162,7 +186,7 @@ def settle_config(config: Config, workdir: pathlib.Path) -> None:
                 "Continue it with the config it was started with, or choose another --workdir."
             )
     workdir.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(new, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+    writer.replace_text(path, json.dumps(new, indent=1, sort_keys=True) + "\n")
 
 
 def read_config(workdir: pathlib.Path) -> Config:

@@ -57,5 +57,5 @@ def _guarded(main: Callable[[], None], argv: list[str]) -> None:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(2)
     except RuntimeError as error:
-        print(f"training broke: {error}", file=sys.stderr)
+        print(f"failed: {error}", file=sys.stderr)
         sys.exit(1)

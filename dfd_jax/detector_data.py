@@ -31,7 +31,7 @@ def sources(config: Config, split: str) -> dict[str, faces.FaceSource]:
             attribute_names=names,
             seed=config.seed + SYNTHETIC_SEED,
             count=count,
-            size=max(d.size, d.crop),
+            size=max(d.size, d.drawn),
         )
         found["synthetic"] = faces.Cached(drawn)
     if not found:

@@ -8,7 +8,6 @@ import datetime
 import hashlib
 import json
 import pathlib
-import sys
 import time
 from typing import Any
 
@@ -26,6 +25,7 @@ from dfd_jax import (
     picture,
     provenance,
     report,
+    sharding,
     transit,
     writer,
 )
@@ -61,10 +61,13 @@ def evaluate_run(workdir: pathlib.Path, console: Console) -> dict[str, Any]:
         seed=config.seed,
         skipped_file=workdir / "skipped.txt",
     )
+    skipped = len(pipeline.read_skipped(workdir / "skipped.txt"))
+    if skipped:
+        console.print(f"{skipped} photos could not be read, see {workdir}/skipped.txt")
     subject = Subject.from_faces(faces, config.data.crop or None)
     with console.status(f"evaluating {len(faces)} photos through files …"):
         results, panels = _measure_all(config, networks, conditions, subject, perturber, console)
-    results = {**_provenance(config, networks, perturber, faces), **results}
+    results = {**_provenance(config, networks, perturber, faces, skipped), **results}
     _write(workdir, results, panels)
     report.print_evaluation(results, console)
     console.print(f"\nwrote {workdir}/evaluation.json, grid.png, report.html", highlight=False)
@@ -72,10 +75,14 @@ def evaluate_run(workdir: pathlib.Path, console: Console) -> dict[str, Any]:
 
 
 def _networks(config: Config) -> Networks:
+    """Everything that judges, in float32 whatever P was trained in."""
     judged = tuple(dict.fromkeys((*config.detectors, *config.evaluate.detectors)))
+    generators = assembly.generators(config, "float32")
+    detectors = assembly.detectors(judged, "float32")
+    name = assembly.network_name
     return Networks(
-        {_name(p): g for p, g in zip(config.generators, assembly.generators(config), strict=True)},
-        {_name(p): d for p, d in zip(judged, assembly.detectors(judged, "float32"), strict=True)},
+        {name(p): g for p, g in zip(config.generators, generators, strict=True)},
+        {name(p): d for p, d in zip(judged, detectors, strict=True)},
         config.evaluate.batch_size,
     )
 
@@ -210,7 +217,8 @@ def _speed(perturber: FrozenPerturber, clean: np.ndarray) -> dict[str, Any]:
     """Milliseconds per photo of P's forward pass, warm; medians of repeated calls."""
     timings = {}
     for batch in (1, 4, 16, 64):
-        protector = Protector(perturber, batch)
+        mesh = sharding.make_mesh(jax.local_devices()[:1])  # milliseconds of one device
+        protector = Protector(perturber, batch, mesh)
         crops = np.resize(clean, (batch, *clean.shape[1:]))
         protector.outputs(crops)
         seconds = []
@@ -254,17 +262,18 @@ def _provenance(
     networks: Networks,
     perturber: FrozenPerturber,
     faces: list[Face],
+    skipped: int,
 ) -> dict[str, Any]:
     photos = hashlib.sha256()
     for face in faces:
         photos.update(face.name.encode() + b"\0" + face.pixels.tobytes())
-    card, in_loop = perturber.card, {_name(p) for p in config.detectors}
+    card, in_loop = perturber.card, {assembly.network_name(p) for p in config.detectors}
     today = datetime.datetime.now(datetime.UTC)
     known = ", ".join(networks.generators)
     return {
         "created": today.isoformat(timespec="seconds"),
         "commit": provenance.commit(),
-        "command": " ".join(["python", "-m", "dfd_jax.evaluate", *sys.argv[1:]]),
+        "command": provenance.command(),
         "device": f"{jax.device_count()} x {jax.devices()[0].device_kind}",
         "seed": config.seed,
         "step": card.info.get("step"),
@@ -287,27 +296,32 @@ def _provenance(
             "split": "test",
             "source": config.data.kind,
             "sha256": photos.hexdigest(),
+            "skipped": skipped,
         },
         "protects_against": [f"{known}, the exact weights listed ({today.date().isoformat()})"],
         "not_tested_against": list(NOT_TESTED),
     }
 
 
-def _name(path: str) -> str:
-    return path[4:] if path.startswith("zoo:") else pathlib.Path(path).stem
-
-
 def _write(
     workdir: pathlib.Path, results: dict[str, Any], panels: list[dict[str, np.ndarray]]
 ) -> None:
-    text = json.dumps(results, indent=1)
-    (workdir / "evaluation.json").write_text(text + "\n", encoding="utf-8")
+    text = json.dumps(_finite(results), indent=1, allow_nan=False)
+    writer.replace_text(workdir / "evaluation.json", text + "\n")
     picture.save_grid(workdir / "grid.png", panels)
     history = writer.read_metrics(workdir)
     page.write_html(workdir / "report.html", results, workdir / "grid.png", history)
-    events = writer.MetricsWriter(workdir, from_step=results["step"] or 0)
-    events.image(results["step"] or 0, "grid", images.read_rgb(workdir / "grid.png"))
-    events.close()
+    grid = images.read_rgb(workdir / "grid.png")
+    writer.write_image(workdir, results["step"] or 0, "grid", grid)
+
+
+def _finite(value: Any) -> Any:
+    """The same with None in the place of every number that JSON cannot hold."""
+    if isinstance(value, dict):
+        return {k: _finite(v) for k, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(v) for v in value]
+    return None if isinstance(value, float) and not np.isfinite(value) else value
 
 
 def main() -> None:

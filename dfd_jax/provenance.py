@@ -2,6 +2,7 @@
 
 import pathlib
 import subprocess
+import sys
 
 
 def commit() -> str | None:
@@ -17,3 +18,16 @@ def commit() -> str | None:
     except (OSError, subprocess.CalledProcessError):
         return None
     return found.stdout.strip()
+
+
+def command() -> str:
+    """The command that was started, without its --workdir."""
+    main = getattr(sys.modules["__main__"], "__spec__", None)
+    words = iter(sys.argv[1:])
+    kept = []
+    for word in words:
+        if word == "--workdir":
+            next(words, None)
+        elif not word.startswith("--workdir="):
+            kept.append(word)
+    return " ".join(["python", "-m", main.name if main else "dfd_jax", *kept])

@@ -14,7 +14,7 @@ import jax
 from absl import flags
 from rich.console import Console
 
-from dfd_jax import assembly, cli, evaluate, models, sharding, steps
+from dfd_jax import assembly, cli, evaluate, models, provenance, sharding, steps
 from dfd_jax.checkpoint import Checkpoints
 from dfd_jax.config import Config
 from dfd_jax.models.frozen import FrozenPerturber
@@ -29,11 +29,11 @@ def train(config: Config, workdir: pathlib.Path, console: Console) -> bool:
     Returns False if a signal stopped it early. RuntimeError if a figure is no longer finite, with
     its step.
     """
-    assembly.settle_config(config, workdir)
     total, batch_size = config.train.steps, config.train.batch_size
     mesh = sharding.make_mesh()
 
     against = assembly.opponents(config)
+    assembly.check(config, against)
     batches = assembly.batches(config, against.generators[0].card.condition, mesh, workdir)
     depends_on = assembly.networks_used(against)
 
@@ -46,6 +46,7 @@ def train(config: Config, workdir: pathlib.Path, console: Console) -> bool:
     state, key = create_state(perturber, tx), jax.random.key(config.seed)
     state, against, key = sharding.replicate((state, against, key), mesh)
 
+    assembly.settle_config(config, workdir)
     checkpoints = Checkpoints(workdir / "checkpoints", config.train.keep)
     if checkpoints.latest_step() is not None:
         state = checkpoints.restore(state, batches, depends_on)
@@ -55,8 +56,8 @@ def train(config: Config, workdir: pathlib.Path, console: Console) -> bool:
 
     def save(step: int, state: TrainState) -> None:
         log.check()  # what is no longer finite is never saved
-        if checkpoints.save(step, state, batches, depends_on):
-            _export(workdir, perturber, state, config, depends_on)
+        checkpoints.save(step, state, batches, depends_on)
+        _export(workdir, perturber, state, config, depends_on)
 
     with (
         stop_on_signals() as stop,
@@ -92,6 +93,9 @@ def _export(
     info = {
         "step": int(jax.device_get(state.step)),
         "condition": config.condition,
+        "command": provenance.command(),
+        "commit": provenance.commit(),
+        "data": {"kind": config.data.kind, "split": "train", "seed": config.seed},
         "objective": json.loads(config.objective.to_json()),
         "regions": list(config.channel.regions),
         "generators": list(config.generators),

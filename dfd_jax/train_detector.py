@@ -8,8 +8,6 @@ interrupted run: the result is bit for bit that of a run that was never interrup
 import dataclasses
 import json
 import pathlib
-import shlex
-import sys
 from typing import Any
 
 import jax
@@ -19,13 +17,21 @@ from absl import flags
 from jax.sharding import Mesh
 from rich.console import Console
 
-from dfd_jax import assembly, cli, detection, detector_data, detector_exam, models, sharding
+from dfd_jax import (
+    assembly,
+    cli,
+    detection,
+    detector_data,
+    detector_exam,
+    models,
+    provenance,
+    sharding,
+)
 from dfd_jax.checkpoint import Checkpoints
 from dfd_jax.config import Config
 from dfd_jax.data.pairs import Exam
 from dfd_jax.models.frozen import Card, FrozenDetector, FrozenGenerator
 from dfd_jax.progress import StepProgress, stop_on_signals
-from dfd_jax.provenance import commit
 from dfd_jax.writer import MetricsLog
 
 LIMITS = (
@@ -142,8 +148,8 @@ def finish(
         tests[exam.name] = {**detector_exam.marks(net, exam), "generators": on_unseen}
     info = {
         "data": _data(config),
-        "command": shlex.join(["python", "-m", "dfd_jax.train_detector", *sys.argv[1:]]),
-        "commit": commit(),
+        "command": provenance.command(),
+        "commit": provenance.commit(),
         "test": tests,
         "calibration": {"pass_rate": config.evaluate.pass_rate, "shift": round(shift, 4)},
         "limits": LIMITS,

@@ -17,8 +17,8 @@ SHOWN = ("loss", "distortion", "budget", "fake", "real", "disrupted", "accuracy"
 class MetricsWriter:
     """Appends scalars to `workdir/metrics.jsonl` and `workdir/events.*`. Only process 0 writes.
 
-    Lines at or past `from_step` that an interrupted run wrote after its last checkpoint are
-    dropped, so that the file of a resumed run is the file of an uninterrupted one.
+    Lines past `from_step`, which an interrupted run wrote after its last checkpoint, are dropped:
+    their steps are done again.
     """
 
     def __init__(self, workdir: pathlib.Path, from_step: int = 0) -> None:
@@ -27,7 +27,7 @@ class MetricsWriter:
             return
         self._path = workdir / "metrics.jsonl"
         kept = [r for r in read_metrics(workdir) if r["step"] <= from_step]
-        self._path.write_text("".join(json.dumps(r) + "\n" for r in kept), encoding="utf-8")
+        replace_text(self._path, "".join(json.dumps(r) + "\n" for r in kept))
         self._events = SummaryWriter(str(workdir), purge_step=from_step + 1)
 
     def scalars(self, step: int, values: dict[str, float]) -> None:
@@ -41,15 +41,24 @@ class MetricsWriter:
             self._events.add_scalar(name, value, step)
         self._events.flush()
 
-    def image(self, step: int, name: str, pixels: np.ndarray) -> None:
-        """One picture (uint8 [h, w, 3]) for TensorBoard."""
-        if self._active:
-            self._events.add_image(name, pixels, step, dataformats="HWC")
-
     def close(self) -> None:
         """Finish the event file."""
         if self._active:
             self._events.close()
+
+
+def write_image(workdir: pathlib.Path, step: int, name: str, pixels: np.ndarray) -> None:
+    """One picture (uint8 [h, w, 3]) for TensorBoard, beside the events that are there."""
+    with SummaryWriter(str(workdir)) as events:
+        events.add_image(name, pixels, step, dataformats="HWC")
+
+
+def replace_text(path: pathlib.Path, text: str) -> None:
+    """Write a text file as a whole: a reader or a kill never meets half of it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(f".{path.name}.part")
+    part.write_text(text, encoding="utf-8")
+    part.replace(path)
 
 
 def read_metrics(workdir: pathlib.Path) -> list[dict[str, Any]]:

@@ -33,7 +33,7 @@ def test_the_card_states_where_it_comes_from_and_what_it_was_not_shown(name):
 @pytest.mark.parametrize("kind", ["photos", "synthetic"])
 def test_the_card_meets_the_floors(name, kind, request):
     if (name, kind) == ("xception", "synthetic"):
-        reason = "stopped at 800 steps: AUC 0.938 on drawn faces; experiments/make_zoo.sh has 2000"
+        reason = "stopped at 800 steps: AUC 0.938 on drawn faces"
         request.applymarker(pytest.mark.xfail(reason=reason, strict=True))
     marks = models.load(f"zoo:{name}").card.info["test"][kind]
     assert marks["R"] >= 0.95
