@@ -23,7 +23,7 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-from dfd_jax import jobs, models
+from dfd_jax import cli, jobs, models
 from dfd_jax.jobs import Job
 from dfd_jax.manifest import Manifest
 from dfd_jax.models.frozen import FrozenPerturber
@@ -41,6 +41,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     start, 130 if it was stopped.
     """
     arguments = _parser().parse_intermixed_args(argv)
+    cli.keep_compiled()
     console = Console(soft_wrap=True, highlight=False, markup=False)
     output = pathlib.Path(arguments.paths[-1])
     try:
