@@ -8,9 +8,9 @@ import signal
 import jax
 import numpy as np
 import pytest
+import tiny_runs as runs
 from rich.console import Console
 
-import runs
 from dfd_jax import evaluate, models, train, writer
 
 
