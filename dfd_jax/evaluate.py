@@ -273,7 +273,7 @@ def _provenance(
     return {
         "created": today.isoformat(timespec="seconds"),
         "commit": provenance.commit(),
-        "command": provenance.command(),
+        "command": provenance.command("dfd_jax.evaluate"),
         "device": f"{jax.device_count()} x {jax.devices()[0].device_kind}",
         "seed": config.seed,
         "step": card.info.get("step"),

@@ -20,9 +20,10 @@ def commit() -> str | None:
     return found.stdout.strip()
 
 
-def command() -> str:
-    """The command that was started, without its --workdir."""
-    main = getattr(sys.modules["__main__"], "__spec__", None)
+def command(module: str) -> str:
+    """The command without its --workdir; of `module`, where none of ours was started."""
+    started = getattr(getattr(sys.modules["__main__"], "__spec__", None), "name", "")
+    module = started if started.startswith("dfd_jax.") else module
     words = iter(sys.argv[1:])
     kept = []
     for word in words:
@@ -30,4 +31,4 @@ def command() -> str:
             next(words, None)
         elif not word.startswith("--workdir="):
             kept.append(word)
-    return " ".join(["python", "-m", main.name if main else "dfd_jax", *kept])
+    return " ".join(["python", "-m", module, *kept])

@@ -93,7 +93,7 @@ def _export(
     info = {
         "step": int(jax.device_get(state.step)),
         "condition": config.condition,
-        "command": provenance.command(),
+        "command": provenance.command("dfd_jax.train"),
         "commit": provenance.commit(),
         "data": {"kind": config.data.kind, "split": "train", "seed": config.seed},
         "objective": json.loads(config.objective.to_json()),

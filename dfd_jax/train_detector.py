@@ -148,7 +148,7 @@ def finish(
         tests[exam.name] = {**detector_exam.marks(net, exam), "generators": on_unseen}
     info = {
         "data": _data(config),
-        "command": provenance.command(),
+        "command": provenance.command("dfd_jax.train_detector"),
         "commit": provenance.commit(),
         "test": tests,
         "calibration": {"pass_rate": config.evaluate.pass_rate, "shift": round(shift, 4)},
