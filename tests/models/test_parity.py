@@ -7,6 +7,7 @@ the intermediates are compared as well.
 
 import functools
 import json
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
@@ -20,12 +21,38 @@ from converters import core
 from converters.__main__ import CONVERTERS
 from dfd_jax import models
 
+Call = Callable[..., Any]  # the network's forward on its raw inputs
+Inputs = dict[str, Any]  # the recorded inputs by their names, NHWC
+
+
+def image_loss(call: Call, inputs: Inputs) -> tuple[Any, dict[str, Any]]:
+    image = call(inputs["x"], inputs["c"])
+    return jnp.mean(image**2), {"image": image}
+
+
+def patch_loss(call: Call, inputs: Inputs) -> tuple[Any, dict[str, Any]]:
+    src, cls = call(inputs["x"])
+    return jnp.mean(src) + jnp.mean(cls**2), {"src": src, "cls": cls}
+
+
+def logits_loss(call: Call, inputs: Inputs) -> tuple[Any, dict[str, Any]]:
+    logits = call(inputs["x"])
+    return jnp.mean(logits[:, 0]), {"logits": logits, "prob": jax.nn.softmax(logits)}
+
 
 class Case(NamedTuple):
-    """A recording: the network in our table, and where its recorded intermediates are found."""
+    """A recording: the network in our table, where its intermediates are found, its loss.
+
+    `loss` gives the scalar that was differentiated and the outputs under the recording's names.
+    `differentiated` are the inputs whose gradients were recorded: the first as grad_input, another
+    as grad_NAME.
+    """
 
     model: str
     mids: dict[str, str]
+    loss: Callable[[Call, Inputs], tuple[Any, dict[str, Any]]] = logits_loss
+    differentiated: tuple[str, ...] = ("x",)
+    in_float64: bool = False  # its gradient is compared in float64, see there
 
 
 RESNET = {
@@ -39,9 +66,13 @@ CASES = {
     "stargan": Case(
         "stargan",
         {"main_0": "main.0/__call__", "main_8": "encoded", "main_14": "transformed"},
+        image_loss,
+        in_float64=True,
     ),
     "stargan_discriminator": Case(
-        "stargan_discriminator", {name: name for name in ("main_1", "main_5", "main_11")}
+        "stargan_discriminator",
+        {name: name for name in ("main_1", "main_5", "main_11")},
+        patch_loss,
     ),
     "resnet18": Case("resnet18", RESNET),
     "resnet50": Case("resnet50", RESNET),
@@ -93,23 +124,25 @@ def recorded(path):
         return {name: file[name] for name in file.files}
 
 
-@functools.partial(jax.jit, static_argnames=("module", "case"))
-def _run(images: Any, variables: Any, *rest: Any, module: Any, case: str) -> Any:
-    """Outputs, intermediates and the gradient of the recorded loss with respect to the images."""
+@functools.partial(jax.jit, static_argnames=("module", "loss", "differentiated"))
+def _run(inputs: Inputs, variables: Any, *, module: Any, loss: Any, differentiated: Any) -> Any:
+    """Outputs, intermediates and the gradients of the recorded loss."""
 
-    def loss(images):
-        captured = {"capture_intermediates": True, "mutable": ["intermediates"]}
-        outputs, state = module.apply(variables, images, *rest, **captured)
-        if case == "stargan":
-            return jnp.mean(outputs**2), ({"image": outputs}, state["intermediates"])
-        if case == "stargan_discriminator":
-            src, cls = outputs
-            value = jnp.mean(src) + jnp.mean(cls**2)
-            return value, ({"src": src, "cls": cls}, state["intermediates"])
-        return jnp.mean(outputs[:, 0]), ({"logits": outputs}, state["intermediates"])
+    def recorded_loss(moved: Inputs) -> tuple[Any, tuple[Any, Any]]:
+        mids: dict[str, Any] = {}
 
-    gradient, (outputs, mids) = jax.grad(loss, has_aux=True)(images)
-    return outputs, mids, gradient
+        def call(*args: Any, **kwargs: Any) -> Any:
+            captured = {"capture_intermediates": True, "mutable": ["intermediates"]}
+            outputs, state = module.apply(variables, *args, **kwargs, **captured)
+            mids.update(state["intermediates"])
+            return outputs
+
+        value, outputs = loss(call, {**inputs, **moved})
+        return value, (outputs, mids)
+
+    moved = {name: inputs[name] for name in differentiated}
+    gradients, (outputs, mids) = jax.grad(recorded_loss, has_aux=True)(moved)
+    return outputs, mids, gradients
 
 
 @functools.cache
@@ -119,29 +152,44 @@ def our_results(case, index, precision="float32", nudge=0):
     A `nudge` other than 0 seeds noise of the size of float32 rounding, added to the image.
     """
     source = REFERENCE / case / "io.npz" if index else seeded_weights.GOLDEN / f"{case}.npz"
-    inputs = {k: v[index : index + 1] for k, v in recorded(source).items() if "input." in k}
-    net, kind = network(case), CASES[case].model
+    arrays = {k: v[index : index + 1] for k, v in recorded(source).items() if "input." in k}
+    net, known = network(case), CASES[case]
     with jax.enable_x64(precision == "float64"), jax.default_matmul_precision("highest"):
-        x, *rest = (jnp.asarray(_nhwc(a), precision) for a in inputs.values())
-        x += ROUNDING * bool(nudge) * np.random.default_rng(nudge).normal(size=x.shape)
+        inputs = {
+            k.removeprefix("input."): jnp.asarray(_nhwc(k, a), precision) for k, a in arrays.items()
+        }
+        moving = known.differentiated[0]
+        noise = np.random.default_rng(nudge).normal(size=inputs[moving].shape)
+        inputs[moving] += ROUNDING * bool(nudge) * noise
         variables = jax.tree.map(lambda a: jnp.asarray(a, precision), net.variables)
-        module = net.module.clone(dtype=jnp.dtype(precision))
-        outputs, mids, gradient = _run(x, variables, *rest, module=module, case=kind)
+        outputs, mids, gradients = _run(
+            inputs,
+            variables,
+            module=net.module.clone(dtype=jnp.dtype(precision)),
+            loss=known.loss,
+            differentiated=known.differentiated,
+        )
         named = {f"output.{k}": v for k, v in outputs.items()}
-        for name, path in CASES[case].mids.items():
+        for name, path in known.mids.items():
             named[f"mid.{name}"] = functools.reduce(lambda d, k: d[k], path.split("/"), mids)[0]
-        named["grad_input"] = gradient
-        if "output.logits" in named:
-            named["output.prob"] = jax.nn.softmax(outputs["logits"])
-        return {k: _nchw(np.asarray(v)) for k, v in named.items()}
+        for name in known.differentiated:
+            named["grad_input" if name == moving else f"grad_{name}"] = gradients[name]
+        return {k: _nchw(k, np.asarray(v)) for k, v in named.items()}
 
 
-def _nhwc(array):
-    return array.transpose(0, 2, 3, 1) if array.ndim == 4 else array
+NOT_IMAGES = ("jacobian", "deformation")  # four axes, but no channels
 
 
-def _nchw(array):
-    return array.transpose(0, 3, 1, 2) if array.ndim == 4 else array
+def _is_image(name, array):
+    return array.ndim == 4 and not any(word in name for word in NOT_IMAGES)
+
+
+def _nhwc(name, array):
+    return array.transpose(0, 2, 3, 1) if _is_image(name, array) else array
+
+
+def _nchw(name, array):
+    return array.transpose(0, 3, 1, 2) if _is_image(name, array) else array
 
 
 def rel_l2(ours, theirs):
@@ -179,7 +227,8 @@ def test_input_gradient_equals_the_original_to_rounding(case):
     # the best of a few images that differ by rounding error only.
     theirs = recorded(seeded_weights.GOLDEN / f"{case}.npz")["grad_input"]
     limit = seeded_weights.facts(case)["tolerance"]["grad_input"]["clean_rel_l2"]
-    tries = [("float64", 0)] if case == "stargan" else [("float32", n) for n in range(NUDGES)]
+    nudged = [("float32", n) for n in range(NUDGES)]
+    tries = [("float64", 0)] if CASES[case].in_float64 else nudged
     distances = []
     while tries and min(distances, default=np.inf) > limit:
         ours = our_results(case, 0, *tries.pop(0))["grad_input"]
@@ -205,14 +254,14 @@ def test_every_network_with_an_original_has_a_parity_case():
 def test_every_recorded_array_agrees_in_full(case):
     limits = json.loads((REFERENCE / case / "manifest.json").read_text())["tolerance"]
     reference = recorded(REFERENCE / case / "io.npz")
-    batch = len(reference["input.x"])
+    batch = len(reference[f"input.{CASES[case].differentiated[0]}"])
     each = [our_results(case, index) for index in range(batch)]
     for name, limit in limits.items():
         if name.endswith("_eval_mode"):
             continue
         ours = np.concatenate([one[name] for one in each])
         theirs = reference[name]
-        if name == "grad_input":
+        if name.startswith("grad_"):
             ours = ours / batch  # the recorded loss is the mean over the batch
         if theirs.ndim == 1:
             ours = ours[:, 1]
