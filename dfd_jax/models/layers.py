@@ -68,9 +68,11 @@ class BatchNorm(nn.Module):
     """PyTorch's BatchNorm2d: epsilon 1e-5, momentum 0.1, statistics in float32.
 
     `train=False` uses the stored statistics. `train=True` uses those of the batch and moves the
-    stored ones (collection `batch_stats`) a tenth of the way, with the unbiased variance.
+    stored ones (collection `batch_stats`) by `momentum` of the way, with the unbiased variance.
     """
 
+    epsilon: float = NORM_EPSILON
+    momentum: float = BATCH_NORM_MOMENTUM
     dtype: Any = jnp.float32
 
     @nn.compact
@@ -87,33 +89,38 @@ class BatchNorm(nn.Module):
             if not self.is_initializing():
                 count = x.size // x.shape[-1]
                 unbiased = used_variance * (count / max(count - 1, 1))
-                mean.value += BATCH_NORM_MOMENTUM * (used_mean - mean.value)
-                variance.value += BATCH_NORM_MOMENTUM * (unbiased - variance.value)
+                mean.value += self.momentum * (used_mean - mean.value)
+                variance.value += self.momentum * (unbiased - variance.value)
         else:
             used_mean, used_variance = mean.value, variance.value
-        normed = (wide - used_mean) * (jax.lax.rsqrt(used_variance + NORM_EPSILON) * scale) + bias
+        normed = (wide - used_mean) * (jax.lax.rsqrt(used_variance + self.epsilon) * scale) + bias
         return normed.astype(self.dtype)
 
 
 class DepthwiseConv(nn.Module):
-    """A 3×3 convolution of each channel with its own kernel, stride 1, zero padding 1, no bias.
+    """A convolution of each channel with its own square kernel, no bias.
 
-    Written as nine shifted multiply-adds: the same sums as a grouped convolution, which XLA runs
-    some fifty times slower on CPU.
+    `padding` zeros go (before, after) rows and columns alike. Written as shifted multiply-adds: the
+    same sums as a grouped convolution, which XLA runs some fifty times slower on CPU.
     """
 
+    size: int = 3
+    stride: int = 1
+    padding: tuple[int, int] = (1, 1)
     dtype: Any = jnp.float32
 
     @nn.compact
-    def __call__(self, x: Float[Array, "b h w c"]) -> Float[Array, "b h w c"]:
-        h, w, channels = x.shape[1:]
-        kernel = self.param("kernel", nn.initializers.lecun_normal(), (3, 3, 1, channels))
+    def __call__(self, x: Float[Array, "b h w c"]) -> Float[Array, "b h2 w2 c"]:
+        size, stride, channels = self.size, self.stride, x.shape[-1]
+        kernel = self.param("kernel", nn.initializers.lecun_normal(), (size, size, 1, channels))
         kernel = kernel.astype(self.dtype)
-        padded = jnp.pad(x.astype(self.dtype), ((0, 0), (1, 1), (1, 1), (0, 0)))
+        padded = jnp.pad(x.astype(self.dtype), ((0, 0), self.padding, self.padding, (0, 0)))
+        last_row, last_column = (side - size + 1 for side in padded.shape[1:3])
         total = jnp.zeros((), self.dtype)
-        for i in range(3):
-            for j in range(3):
-                total += padded[:, i : i + h, j : j + w] * kernel[i, j, 0]
+        for i in range(size):
+            for j in range(size):
+                part = padded[:, i : i + last_row : stride, j : j + last_column : stride]
+                total += part * kernel[i, j, 0]
         return total
 
 

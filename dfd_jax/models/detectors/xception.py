@@ -22,29 +22,34 @@ class Xception(nn.Module):
     dropout: float = 0.0
     dtype: Any = jnp.float32
 
-    @nn.compact
     def __call__(
         self, x: Float[Array, "b h w 3"], train: bool = False
     ) -> Float[Array, "b num_classes"]:
-        c = self.channels
+        return self.stages(x, train)["logits"]
+
+    @nn.compact
+    def stages(self, x: Float[Array, "b h w 3"], train: bool) -> dict[str, Array]:
+        """Every stage's output: "b0" (the stem), "b1" to "b12" (the blocks), "final", "logits"."""
+        c, found, last = self.channels, {}, 4 + self.middle_blocks
         x = nn.relu(self._norm("bn1", self._conv("conv1", x, c[0], 3, 2), train))
         x = nn.relu(self._norm("bn2", self._conv("conv2", x, c[1], 3, 1), train))
-        x = self._block("block1", x, (c[2], c[2]), 2, train, relu_first=False)
-        x = self._block("block2", x, (c[3], c[3]), 2, train)
-        x = self._block("block3", x, (c[4], c[4]), 2, train)
+        found["b0"] = x
+        x = found["b1"] = self._block("block1", x, (c[2], c[2]), 2, train, relu_first=False)
+        x = found["b2"] = self._block("block2", x, (c[3], c[3]), 2, train)
+        x = found["b3"] = self._block("block3", x, (c[4], c[4]), 2, train)
         self.sow("intermediates", "block3", x)
-        for number in range(4, 4 + self.middle_blocks):
-            x = self._block(f"block{number}", x, (c[4], c[4], c[4]), 1, train)
+        for number in range(4, last):
+            x = found[f"b{number}"] = self._block(f"block{number}", x, (c[4],) * 3, 1, train)
         # The channels grow in the last convolution of the last block, not in its first.
-        x = self._block(f"block{4 + self.middle_blocks}", x, (c[4], c[5]), 2, train)
+        x = found[f"b{last}"] = self._block(f"block{last}", x, (c[4], c[5]), 2, train)
         self.sow("intermediates", "last_block", x)
         x = nn.relu(self._norm("bn3", self._separable("conv3", x, c[6]), train))
-        x = nn.relu(self._norm("bn4", self._separable("conv4", x, c[7]), train))
+        x = found["final"] = nn.relu(self._norm("bn4", self._separable("conv4", x, c[7]), train))
         self.sow("intermediates", "features", x)
         x = x.astype(jnp.float32).mean((1, 2))
         x = nn.Dropout(self.dropout, deterministic=not train)(x)
         logits = nn.Dense(self.num_classes, dtype=self.dtype, name="last_linear")(x)
-        return logits.astype(jnp.float32)
+        return {**found, "logits": logits.astype(jnp.float32)}
 
     def example_inputs(self, size: int) -> tuple[Array]:
         """An image of zeros, batch of one."""
