@@ -125,8 +125,8 @@ def apply_options(card: Card, options: Options) -> Card:
 
 def torch_key(name: str) -> str:
     """The PyTorch key that belongs to one of our `/`-joined names."""
-    collection, module, leaf = name.split("/")
-    return f"{module}.{_LEAVES[collection, leaf]}"
+    collection, *modules, leaf = name.split("/")
+    return ".".join([*modules, _LEAVES[collection, leaf]])
 
 
 def to_flax(array: np.ndarray) -> np.ndarray:
