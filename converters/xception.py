@@ -20,8 +20,10 @@ def _rename(key: str) -> str:
     return re.sub(r"^(last_linear\.1|fc)\.", "last_linear.", key)
 
 
-def _describe(state: State, keys: set[str]) -> Card:
-    middle = sum(bool(re.fullmatch(r"block\d+\.rep\.7\.conv1\.weight", key)) for key in state)
+def channels_and_middle_blocks(state: State, prefix: str = "") -> tuple[list[int], int]:
+    """`Xception.channels`, each where it can be read, and the blocks of constant width."""
+    pattern = re.escape(prefix) + r"block\d+\.rep\.7\.conv1\.weight"
+    middle = sum(bool(re.fullmatch(pattern, key)) for key in state)
     widths = {  # where each entry of `channels` can be read, and its full size
         "conv1": 32,
         "conv2": 64,
@@ -32,9 +34,15 @@ def _describe(state: State, keys: set[str]) -> Card:
         "conv3.pointwise": 1536,
         "conv4.pointwise": 2048,
     }
+    found = [size_of(state, f"{prefix}{k}.weight", 0, full) for k, full in widths.items()]
+    return found, middle
+
+
+def _describe(state: State, keys: set[str]) -> Card:
+    channels, middle = channels_and_middle_blocks(state)
     has_dropout = any(key.endswith("last_linear.1.weight") for key in keys)
     hyper = {
-        "channels": [size_of(state, f"{k}.weight", 0, full) for k, full in widths.items()],
+        "channels": channels,
         "middle_blocks": middle,
         "num_classes": size_of(state, "last_linear.weight", 0, 2),
         "dropout": FACE_FORENSICS_DROPOUT if has_dropout else 0.0,
