@@ -1,0 +1,31 @@
+"""The networks of this project once more, in PyTorch, for the Flax ones to be held against.
+
+Every function runs a network straight from a state dict with the keys of the original checkpoints,
+NCHW, in inference mode. Sizes are read off the arrays. Nothing here knows Flax.
+"""
+
+from experiments.torch_networks.classifiers import efficientnet, resnet, xception
+from experiments.torch_networks.fomm import (
+    Keypoints,
+    fomm_animate,
+    fomm_generator,
+    fomm_keypoints,
+    relative_keypoints,
+)
+from experiments.torch_networks.generators import ganimation, stargan, stargan_discriminator
+from experiments.torch_networks.multi_attentional import multi_attentional
+
+__all__ = [
+    "Keypoints",
+    "efficientnet",
+    "fomm_animate",
+    "fomm_generator",
+    "fomm_keypoints",
+    "ganimation",
+    "multi_attentional",
+    "relative_keypoints",
+    "resnet",
+    "stargan",
+    "stargan_discriminator",
+    "xception",
+]
