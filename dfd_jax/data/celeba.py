@@ -4,18 +4,22 @@ import pathlib
 import random
 from typing import Any
 
+from dfd_jax.data.action_units import is_action_unit
+
 STARGAN_TEST_PHOTOS = 1999
 PARTITIONS = {"train": 0, "valid": 1, "test": 2}  # CelebA's numbers
 LAYOUT = """a folder in CelebA's layout has
   img_align_celeba/         the aligned photos
   list_attr_celeba.txt      number of photos; attribute names; a line per photo
-  list_eval_partition.txt   a line per photo: its name and 0 (train), 1 (valid) or 2 (test)"""
+  list_eval_partition.txt   a line per photo: its name and 0 (train), 1 (valid) or 2 (test)
+and may have action units, for GANimation (see data/action_units.py):
+  list_action_units_celeba.csv   a header; a line per photo: its name and OpenFace's AU01_r …"""
 
 
 def attribute_rows(
     path: pathlib.Path, attribute_names: tuple[str, ...]
 ) -> dict[str, tuple[bool, ...]]:
-    """File name → whether each attribute holds, in the order of the list.
+    """File name → whether each attribute holds, in the order of the list; action units do not.
 
     ValueError if the file is missing or malformed, or an attribute is not in it.
     """
@@ -26,19 +30,19 @@ def attribute_rows(
     check_known(attribute_names, known, str(path))
     if len(lines) - 2 != int(lines[0]):
         raise ValueError(f"{path}: says {int(lines[0])} photos and lists {len(lines) - 2}")
-    columns = [1 + known.index(name) for name in attribute_names]
+    columns = [1 + known.index(n) if n in known else None for n in attribute_names]
     rows = {}
     for line in lines[2:]:
         fields = line.split()
         if len(fields) != 1 + len(known):
             raise ValueError(f"{path}: expected a name and {len(known)} labels, found {line!r}")
-        rows[fields[0]] = tuple(fields[column] == "1" for column in columns)
+        rows[fields[0]] = tuple(c is not None and fields[c] == "1" for c in columns)
     return rows
 
 
 def check_known(names: tuple[str, ...], known: tuple[str, ...], where: str) -> None:
-    """ValueError if one of `names` is not among the `known` attributes."""
-    unknown = [name for name in names if name not in known]
+    """ValueError if one of `names` is neither among the `known` attributes nor an action unit."""
+    unknown = [name for name in names if name not in known and not is_action_unit(name)]
     if unknown:
         raise ValueError(f"{where}: has no {', '.join(unknown)}; it has {', '.join(known)}")
 

@@ -8,17 +8,16 @@ Sources read a photo only when it is asked for, so a data set of any size opens 
 
 import bisect
 import hashlib
-import importlib
 import itertools
 import os
 import pathlib
 from collections.abc import Sequence
-from typing import Any, NamedTuple, Protocol, runtime_checkable
+from typing import NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Float, UInt8
 
-from dfd_jax.data import celeba
+from dfd_jax.data import action_units, celeba
 from dfd_jax.data.images import IMAGE_SUFFIXES, list_images, read_rgb
 
 SPLITS = ("train", "valid", "test", "all")
@@ -36,7 +35,7 @@ class Face(NamedTuple):
     """One upright photo, what is known about it, and what to call it in reports."""
 
     pixels: UInt8[np.ndarray, "h w 3"]
-    attributes: Float[np.ndarray, " a"]  # 0 or 1 each, in the order of the source's attribute_names
+    attributes: Float[np.ndarray, " a"]  # as the source's attribute_names: 0 or 1; action units 0…1
     name: str
 
 
@@ -47,6 +46,11 @@ class FaceSource(Protocol):
     @property
     def attribute_names(self) -> tuple[str, ...]:
         """What each entry of `Face.attributes` means."""
+        ...
+
+    @property
+    def known_names(self) -> tuple[str, ...]:
+        """Those of `attribute_names` that are known of the photos; the others are stand-ins."""
         ...
 
     def __len__(self) -> int: ...
@@ -79,6 +83,8 @@ def open_source(
     if kind == "auto":
         kind = _kind_of(root)
     if kind == "tfds":
+        from dfd_jax.data.tfds_celeba import TfdsCeleba  # it imports this module
+
         return TfdsCeleba(split, names, data_dir=root)
     if kind == "synthetic":
         return _synthetic(split, names, seed, count, size)
@@ -95,6 +101,8 @@ def open_source(
 class CelebaFolder:
     """A folder in the layout of CelebA's aligned release. Attributes are its labels, as 0 and 1.
 
+    Action units are read where the folder brings them (data/action_units.py), and photos in which
+    none were found are then left out; they are 0 where it does not.
     `protocol` says which photos a split has: "official" follows list_eval_partition.txt, "stargan"
     the StarGAN authors' own split: 1,999 photos drawn with seed 1234 are test, the rest train.
     ValueError if a file is missing or malformed, an attribute unknown, or the split empty.
@@ -108,7 +116,7 @@ class CelebaFolder:
         protocol: str = "official",
     ) -> None:
         self.attribute_names = tuple(attribute_names)
-        _check_split(split)
+        check_split(split)
         self._folder = pathlib.Path(root, "img_align_celeba")
         if not self._folder.is_dir():
             raise ValueError(f"{self._folder}: no such folder; {celeba.LAYOUT}")
@@ -121,8 +129,15 @@ class CelebaFolder:
             names = celeba.stargan_split(list(rows), split)
         else:
             raise ValueError(f"found protocol {protocol!r}, expected 'official' or 'stargan'")
+        self.known_names = action_units.others(self.attribute_names)
+        asks_units = self.known_names != self.attribute_names
+        self._units = action_units.open_annotations(root) if asks_units else None
+        if self._units is not None:
+            self.known_names = self.attribute_names
+            names = [name for name in names if name in self._units]
         if not names:
-            raise ValueError(f"{os.fspath(root)}: the split {split!r} ({protocol}) has no photo")
+            which = f"{split!r} ({protocol})" + (" with action units" if self._units else "")
+            raise ValueError(f"{os.fspath(root)}: the split {which} has no photo")
         self._names = names
         self._attributes = np.array([rows[name] for name in names], np.float32)
 
@@ -130,8 +145,10 @@ class CelebaFolder:
         return len(self._names)
 
     def __getitem__(self, index: int, /) -> Face:
-        name = self._names[index]
-        return Face(read_rgb(self._folder / name), self._attributes[index], name)
+        name, attributes = self._names[index], self._attributes[index]
+        if self._units is not None:
+            attributes = action_units.fill(attributes, self.attribute_names, self._units[name])
+        return Face(read_rgb(self._folder / name), attributes, name)
 
 
 class PhotoFolder:
@@ -140,7 +157,7 @@ class PhotoFolder:
     The split of a photo follows from a hash of its relative path and `seed`, so it stays the same
     when others are added. Its attributes are drawn from a hash of the path, **not known**:
     generators such as StarGAN are trained with a source label, so one hair colour and random other
-    bits stand in for it.
+    bits stand in for it. Action units are 0.
     ValueError if there is no photo, or none in this split.
     """
 
@@ -152,8 +169,8 @@ class PhotoFolder:
         attribute_names: Sequence[str] = ATTRIBUTES,
         fractions: tuple[float, float, float] = (0.8, 0.1, 0.1),
     ) -> None:
-        self.attribute_names = tuple(attribute_names)
-        _check_split(split)
+        self.attribute_names, self.known_names = tuple(attribute_names), ()
+        check_split(split)
         self._root = pathlib.Path(root)
         if min(fractions) < 0 or abs(sum(fractions) - 1) > 1e-6:
             raise ValueError(f"found fractions {fractions}, expected shares that sum to 1")
@@ -176,39 +193,6 @@ class PhotoFolder:
         return Face(read_rgb(self._root / name), _drawn(name, self.attribute_names), name)
 
 
-class TfdsCeleba:
-    """CelebA as prepared by tensorflow-datasets in a random-access format.
-
-    Reading it does without TensorFlow, preparing it does not: the ValueError that is raised where
-    it has not been prepared has the command.
-    """
-
-    def __init__(
-        self,
-        split: str = "train",
-        attribute_names: Sequence[str] = ATTRIBUTES,
-        data_dir: str | os.PathLike[str] | None = None,
-    ) -> None:
-        self.attribute_names = tuple(attribute_names)
-        _check_split(split)
-        names = {"train": "train", "valid": "validation", "test": "test"}
-        self._splits = list(names.values()) if split == "all" else [names[split]]
-        parts = [_open_tfds(name, data_dir) for name in self._splits]
-        self._starts = list(itertools.accumulate((len(part) for part in parts), initial=0))
-        self._parts = parts
-        known = tuple(parts[0][0]["attributes"])
-        celeba.check_known(self.attribute_names, known, "celeb_a of tensorflow-datasets")
-
-    def __len__(self) -> int:
-        return self._starts[-1]
-
-    def __getitem__(self, index: int, /) -> Face:
-        part, offset = _locate(self._starts, index)
-        example = self._parts[part][offset]
-        attributes = np.array([example["attributes"][n] for n in self.attribute_names], np.float32)
-        return Face(np.asarray(example["image"]), attributes, f"{self._splits[part]}/{offset:06d}")
-
-
 class Concatenation:
     """Several sources one after another. ValueError unless all have the same attribute names."""
 
@@ -222,6 +206,8 @@ class Concatenation:
                     f"found attributes {source.attribute_names} beside {self.attribute_names}; "
                     "open all sources with the same names"
                 )
+        every = set(sources[0].known_names).intersection(*(s.known_names for s in sources))
+        self.known_names = tuple(name for name in self.attribute_names if name in every)
         self._sources = list(sources)
         self._starts = list(itertools.accumulate((len(source) for source in sources), initial=0))
 
@@ -229,7 +215,7 @@ class Concatenation:
         return self._starts[-1]
 
     def __getitem__(self, index: int, /) -> Face:
-        part, offset = _locate(self._starts, index)
+        part, offset = locate(self._starts, index)
         return self._sources[part][offset]
 
 
@@ -240,7 +226,7 @@ class Cached:
     """
 
     def __init__(self, source: FaceSource, capacity: int = 4096) -> None:
-        self.attribute_names = source.attribute_names
+        self.attribute_names, self.known_names = source.attribute_names, source.known_names
         self._source = source
         self._capacity = capacity
         self._faces: dict[int, Face] = {}
@@ -257,7 +243,8 @@ class Cached:
         return face
 
 
-def _check_split(split: str) -> None:
+def check_split(split: str) -> None:
+    """ValueError if it is not one of SPLITS."""
     if split not in SPLITS:
         raise ValueError(f"found split {split!r}, expected one of {', '.join(SPLITS)}")
 
@@ -272,7 +259,7 @@ def _synthetic(split: str, names: tuple[str, ...], seed: int, count: int, size: 
     """`count` drawn faces per split; "all" is the three splits one after another."""
     from dfd_jax.data.synthetic import SyntheticFaces  # it imports this module
 
-    _check_split(split)
+    check_split(split)
     splits = list(celeba.PARTITIONS) if split == "all" else [split]
     seeds = [len(celeba.PARTITIONS) * seed + celeba.PARTITIONS[name] for name in splits]
     sources = [Cached(SyntheticFaces(count, s, size, names)) for s in seeds]
@@ -293,6 +280,7 @@ def _hashed_split(name: str, seed: int, fractions: tuple[float, float, float]) -
 def _drawn(name: str, attribute_names: tuple[str, ...]) -> Float[np.ndarray, " a"]:
     rng = np.random.default_rng(_digest(name))
     drawn = rng.integers(0, 2, len(attribute_names)).astype(np.float32)
+    drawn[[action_units.is_action_unit(name) for name in attribute_names]] = 0
     hair = [i for i, attribute in enumerate(attribute_names) if attribute in HAIR_COLOURS]
     if hair:
         drawn[hair] = 0
@@ -300,25 +288,7 @@ def _drawn(name: str, attribute_names: tuple[str, ...]) -> Float[np.ndarray, " a
     return drawn
 
 
-def _open_tfds(split: str, data_dir: str | os.PathLike[str] | None) -> Sequence[Any]:
-    # imported here because it takes seconds, and only this source needs it
-    tfds = importlib.import_module("tensorflow_datasets")
-    where = None if data_dir is None else os.fspath(data_dir)
-    builder = tfds.builder("celeb_a", data_dir=where, file_format="array_record")
-    if split not in builder.info.splits:
-        command = (
-            "import tensorflow_datasets as tfds; "
-            f"tfds.builder('celeb_a', data_dir={where!r}, file_format='array_record')"
-            ".download_and_prepare()"
-        )
-        raise ValueError(
-            f"celeb_a is not prepared in {builder.data_path}. Preparing it (not reading it) needs "
-            f'TensorFlow: pip install tensorflow && python -c "{command}"'
-        )
-    return builder.as_data_source(split)
-
-
-def _locate(starts: list[int], index: int) -> tuple[int, int]:
+def locate(starts: list[int], index: int) -> tuple[int, int]:
     """Which of the joined sequences holds `index`, and where in it."""
     if not 0 <= index < starts[-1]:
         raise IndexError(f"index {index} is not in 0 … {starts[-1] - 1}")

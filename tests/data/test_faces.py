@@ -11,6 +11,7 @@ from PIL import Image
 
 from dfd_jax.data import celeba, faces
 from dfd_jax.data.images import UnreadableImage
+from dfd_jax.data.tfds_celeba import TfdsCeleba
 
 PORTRAITS = pathlib.Path(__file__).parents[3] / "shared" / "portraits"
 NAMES = ("Black_Hair", "Male")
@@ -236,25 +237,25 @@ def tfds(monkeypatch):
 
 
 def test_prepared_celeba_is_read_in_a_random_access_format(tfds, tmp_path):
-    source = faces.TfdsCeleba("valid", ("Young", "Black_Hair"), tmp_path)
+    source = TfdsCeleba("valid", ("Young", "Black_Hair"), tmp_path)
     assert tfds.calls == [("celeb_a", {"data_dir": str(tmp_path), "file_format": "array_record"})]
     assert len(source) == 2
     face = source[1]
     assert (face.pixels == 1).all()
     assert face.attributes.tolist() == [1, 0]
     assert face.name == "validation/000001"
-    assert names_of(faces.TfdsCeleba("all", ("Male",)))[2:4] == [
+    assert names_of(TfdsCeleba("all", ("Male",)))[2:4] == [
         "train/000002",
         "validation/000000",
     ]
     with pytest.raises(ValueError, match="has no Bald; it has Male"):
-        faces.TfdsCeleba("train", ("Bald",))
+        TfdsCeleba("train", ("Bald",))
 
 
 def test_unprepared_celeba_says_how_to_prepare_it(tfds, tmp_path):
     tfds.sizes.clear()
     with pytest.raises(ValueError, match="pip install tensorflow && python -c") as caught:
-        faces.TfdsCeleba("train", NAMES, tmp_path)
+        TfdsCeleba("train", NAMES, tmp_path)
     command = str(caught.value).split('python -c "')[1].rstrip('"')
     compile(command, "command", "exec")
     assert "download_and_prepare()" in command
@@ -282,7 +283,7 @@ def test_concatenation_joins_in_order_and_refuses_other_attributes(tree, folder)
 class Counting:
     """A source that counts how often each face is asked for."""
 
-    attribute_names = NAMES
+    attribute_names = known_names = NAMES
 
     def __init__(self):
         self.asked = []

@@ -17,7 +17,7 @@ PORTRAITS = pathlib.Path(__file__).parents[3] / "shared" / "portraits"
 class Numbered:
     """Faces that carry their number as attribute; left half dark, right half bright."""
 
-    attribute_names = ("number",)
+    attribute_names = known_names = ("number",)
 
     def __init__(self, count, broken=()):
         self.count, self.broken = count, frozenset(broken)

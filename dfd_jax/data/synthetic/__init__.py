@@ -12,6 +12,8 @@ from dfd_jax.data.synthetic.light import Light
 from dfd_jax.data.synthetic.parameters import (
     LABELLED,
     FaceParameters,
+    action_units,
+    apply_action_units,
     attributes,
     sample_parameters,
 )
@@ -20,6 +22,8 @@ __all__ = [
     "LABELLED",
     "FaceParameters",
     "SyntheticFaces",
+    "action_units",
+    "apply_action_units",
     "attributes",
     "render",
     "sample_parameters",
@@ -100,7 +104,7 @@ def render(parameters: FaceParameters, size: int) -> UInt8[np.ndarray, "s s 3"]:
 class SyntheticFaces:
     """A random-access collection of drawn faces; face i depends on nothing but (seed, i).
 
-    Names outside LABELLED raise ValueError at once.
+    Names that are neither in LABELLED nor action units raise ValueError at once.
     """
 
     def __init__(
@@ -118,7 +122,7 @@ class SyntheticFaces:
     ) -> None:
         attributes(FaceParameters(), attribute_names)
         self.count, self.seed, self.size = count, seed, size
-        self.attribute_names = tuple(attribute_names)
+        self.attribute_names = self.known_names = tuple(attribute_names)
 
     def __len__(self) -> int:
         return self.count

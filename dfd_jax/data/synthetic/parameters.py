@@ -6,6 +6,8 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from jaxtyping import Float
 
+from dfd_jax.data.expressions import ACTION_UNITS
+
 HAIR_COLOURS = ("black", "blond", "brown", "gray")
 HAIR_STYLES = ("bald", "buzz", "short", "parted", "tied", "bob", "long")
 BACKGROUNDS = ("studio", "gradient", "bokeh", "room")
@@ -13,6 +15,9 @@ CLOTHES = ("crew", "suit", "shirt", "vneck")
 YOUNG_BELOW = 40.0  # years
 SMILING_FROM = 0.35
 OPEN_FROM = 0.15
+LIDS_AT_REST = 0.86  # the eye_openness of a face that does nothing, the middle of what is drawn
+LIDS_TIGHT = 0.5  # narrowed as far as that goes; below, the eye closes
+LIPS_PER_JAW = 2.0  # a slit between the lips shows before a dropped jaw does
 
 
 @dataclasses.dataclass(frozen=True)
@@ -217,11 +222,62 @@ LABELLED = tuple(sorted(_LABELS))
 def attributes(parameters: FaceParameters, names: Sequence[str]) -> Float[np.ndarray, " a"]:
     """The CelebA attributes `names` of a face, each 0 or 1; exact, they are what was drawn.
 
-    A bald head has none of the four hair colours. Raises ValueError for a name outside LABELLED.
+    Action units are in [0, 1], see `action_units`. A bald head has none of the four hair colours.
+    ValueError for a name that is neither in LABELLED nor an action unit.
     """
-    unknown = [name for name in names if name not in _LABELS]
+    unknown = [name for name in names if name not in _LABELS and name not in ACTION_UNITS]
     if unknown:
+        known = f"{', '.join(LABELLED)} and {ACTION_UNITS[0]} … {ACTION_UNITS[-1]}"
+        raise ValueError(f"no label for {', '.join(unknown)} on drawn faces; choose from {known}")
+    units = dict(zip(ACTION_UNITS, action_units(parameters), strict=True))
+    values = [units[n] if n in units else _LABELS[n](parameters) for n in names]
+    return np.asarray(values, np.float32)
+
+
+def action_units(face: FaceParameters) -> Float[np.ndarray, "17"]:
+    """A face's action units in [0, 1], in the order of ACTION_UNITS.
+
+    A smile pulls the lip corners and raises the cheeks, an open mouth parts the lips and drops the
+    jaw. Lids have a place at rest: above it they are raised, below it tightened, then closing. What
+    the drawing cannot do (AU04, AU09 … AU23) is 0.
+    """
+    closing = max(0.0, 1.0 - face.eye_openness / LIDS_TIGHT)
+    tight = np.clip((LIDS_AT_REST - face.eye_openness) / (LIDS_AT_REST - LIDS_TIGHT), 0.0, 1.0)
+    raised = max(0.0, (face.eye_openness - LIDS_AT_REST) / (1.0 - LIDS_AT_REST))
+    active = {
+        "AU01": face.brow_raise,
+        "AU02": face.brow_raise,
+        "AU05": raised,
+        "AU06": face.smile,
+        "AU07": tight,
+        "AU12": face.smile,
+        "AU25": min(1.0, LIPS_PER_JAW * face.mouth_open),
+        "AU26": face.mouth_open,
+        "AU45": closing,
+    }
+    return np.array([active.get(unit, 0.0) for unit in ACTION_UNITS], np.float32)
+
+
+def apply_action_units(face: FaceParameters, units: Float[np.ndarray, "17"]) -> FaceParameters:
+    """The same face with another expression: action units in [0, 1], in the order of ACTION_UNITS.
+
+    Undoes `action_units`. Of units that the drawing cannot do apart the main one decides: AU12 is
+    the smile, the mean of AU01 and AU02 the brows, the wider of AU25 and AU26 the mouth. What it
+    cannot do at all is not drawn. ValueError for another number of units or a value out of range.
+    """
+    units = np.asarray(units, np.float64)
+    if units.shape != (len(ACTION_UNITS),) or not ((units >= 0) & (units <= 1)).all():
         raise ValueError(
-            f"no label for {', '.join(unknown)} on drawn faces; choose from {', '.join(LABELLED)}"
+            f"found action units {units}, expected {len(ACTION_UNITS)} intensities in [0, 1], "
+            f"{ACTION_UNITS[0]} to {ACTION_UNITS[-1]}"
         )
-    return np.asarray([_LABELS[name](parameters) for name in names], np.float32)
+    level = dict(zip(ACTION_UNITS, units.tolist(), strict=True))
+    lids = LIDS_AT_REST + (1.0 - LIDS_AT_REST) * level["AU05"]
+    lids -= (LIDS_AT_REST - LIDS_TIGHT) * level["AU07"]
+    return dataclasses.replace(
+        face,
+        smile=level["AU12"],
+        mouth_open=max(level["AU26"], level["AU25"] / LIPS_PER_JAW),
+        eye_openness=lids * (1.0 - level["AU45"]),
+        brow_raise=(level["AU01"] + level["AU02"]) / 2,
+    )

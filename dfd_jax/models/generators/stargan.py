@@ -19,47 +19,38 @@ HAIR_COLOURS = ("Black_Hair", "Blond_Hair", "Brown_Hair", "Gray_Hair")
 LEAKY_SLOPE = 0.01
 
 
-class Generator(nn.Module):
-    """Images in [-1, 1] and target labels → images in [-1, 1], float32. Sides: multiples of 4."""
+class Trunk(nn.Module):
+    """What StarGAN's and GANimation's generators have in common: all but their last layers.
+
+    A subclass calls `features`, and `conv` for its heads, from its own compact `__call__`.
+    """
 
     conv_dim: int = 64
     c_dim: int = 5
     blocks: int = 6
     dtype: Any = jnp.float32
 
-    @nn.compact
-    def __call__(
+    def features(
         self, x: Float[Array, "b h w 3"], c: Float[Array, "b c_dim"]
-    ) -> Float[Array, "b h w 3"]:
+    ) -> Float[Array, "b h w conv_dim"]:
+        """Images in [-1, 1] and a condition → what the heads see. Sides: multiples of 4."""
         planes = jnp.broadcast_to(c[:, None, None, :], (*x.shape[:3], c.shape[-1]))
         x = jnp.concatenate([x, planes.astype(x.dtype)], axis=-1)
-        x = self._norm(1, self._conv("main.0", x, self.conv_dim, 7), relu=True)
+        x = self._norm(1, self.conv("main.0", x, self.conv_dim, 7), relu=True)
         for index, factor in ((3, 2), (6, 4)):
-            x = self._conv(f"main.{index}", x, self.conv_dim * factor, 4, stride=2)
+            x = self.conv(f"main.{index}", x, self.conv_dim * factor, 4, stride=2)
             x = self._norm(index + 1, x, relu=True)
         self.sow("intermediates", "encoded", x)
         for index in range(9, 9 + self.blocks):
             x = self._residual(index, x)
         self.sow("intermediates", "transformed", x)
-        last = 9 + self.blocks
-        for index, factor in ((last, 2), (last + 3, 1)):
+        for index, factor in ((9 + self.blocks, 2), (12 + self.blocks, 1)):
             x = self._up(f"main.{index}", x, self.conv_dim * factor)
             x = self._norm(index + 1, x, relu=True)
-        x = self._conv(f"main.{last + 6}", x, 3, 7)
-        return jnp.tanh(x.astype(jnp.float32))
+        return x
 
-    def example_inputs(self, size: int) -> tuple[Array, Array]:
-        """An image and a condition, zeros, batch of one."""
-        return jnp.zeros((1, size, size, 3)), jnp.zeros((1, self.c_dim))
-
-    def _residual(self, index: int, x: Array) -> Array:
-        channels = self.conv_dim * 4
-        y = self._conv(f"main.{index}.main.0", x, channels, 3)
-        y = self._norm(f"{index}.main.1", y, relu=True)
-        y = self._conv(f"main.{index}.main.3", y, channels, 3)
-        return x + self._norm(f"{index}.main.4", y, relu=False)
-
-    def _conv(self, name: str, x: Array, features: int, size: int, stride: int = 1) -> Array:
+    def conv(self, name: str, x: Array, features: int, size: int, stride: int = 1) -> Array:
+        """A convolution without bias, padded so that only the stride changes the size."""
         padding = (size - 1) // 2
         return nn.Conv(
             features,
@@ -70,6 +61,17 @@ class Generator(nn.Module):
             dtype=self.dtype,
             name=name,
         )(x)
+
+    def example_inputs(self, size: int) -> tuple[Array, Array]:
+        """An image and a condition, zeros, batch of one."""
+        return jnp.zeros((1, size, size, 3)), jnp.zeros((1, self.c_dim))
+
+    def _residual(self, index: int, x: Array) -> Array:
+        channels = self.conv_dim * 4
+        y = self.conv(f"main.{index}.main.0", x, channels, 3)
+        y = self._norm(f"{index}.main.1", y, relu=True)
+        y = self.conv(f"main.{index}.main.3", y, channels, 3)
+        return x + self._norm(f"{index}.main.4", y, relu=False)
 
     def _up(self, name: str, x: Array, features: int) -> Array:
         # With transpose_kernel=False the shape is the same and the values are wrong.
@@ -87,6 +89,17 @@ class Generator(nn.Module):
     def _norm(self, index: int | str, x: Array, relu: bool) -> Array:
         x = layers.InstanceNorm(dtype=self.dtype, name=f"main.{index}")(x)
         return nn.relu(x) if relu else x
+
+
+class Generator(Trunk):
+    """Images in [-1, 1] and target labels → images in [-1, 1], float32. Sides: multiples of 4."""
+
+    @nn.compact
+    def __call__(
+        self, x: Float[Array, "b h w 3"], c: Float[Array, "b c_dim"]
+    ) -> Float[Array, "b h w 3"]:
+        x = self.conv(f"main.{15 + self.blocks}", self.features(x, c), 3, 7)
+        return jnp.tanh(x.astype(jnp.float32))
 
 
 class Discriminator(nn.Module):
@@ -141,28 +154,28 @@ class StarGAN(FrozenGenerator):
     """A trained StarGAN generator. A condition is the label vector the fake should have."""
 
     def sample_condition(
-        self, rng: Array, attributes: Float[Array, "b a"], target: str
+        self, rng: Array, labels: Float[Array, "b a"], target: str
     ) -> Float[Array, "b a"]:
-        """Target labels for photos with these attributes (0 or 1, in the card's condition order).
+        """Target labels for photos with these labels (0 or 1, in the card's condition order).
 
         `target` is a name of the card's condition, or "random": for every photo one of them, drawn
         uniformly. `rng` is used for "random" only. ValueError if the target is unknown.
         """
         names = self.card.condition
-        if attributes.shape[-1] != len(names):
+        if labels.shape[-1] != len(names):
             raise ValueError(
-                f"photos have {attributes.shape[-1]} attributes, this generator knows "
+                f"photos have {labels.shape[-1]} attributes, this generator knows "
                 f"{len(names)}: {', '.join(names)}; pass them in that order"
             )
         if target == "random":
-            chosen = jax.random.randint(rng, attributes.shape[:1], 0, len(names))
+            chosen = jax.random.randint(rng, labels.shape[:1], 0, len(names))
         elif target in names:
-            chosen = jnp.full(attributes.shape[:1], names.index(target))
+            chosen = jnp.full(labels.shape[:1], names.index(target))
         else:
             raise ValueError(
                 f"unknown target {target!r}; this generator knows {', '.join(names)}, or 'random'"
             )
-        return target_condition(attributes, names, chosen)
+        return target_condition(labels, names, chosen)
 
 
 def target_condition(
