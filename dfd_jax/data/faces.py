@@ -11,7 +11,7 @@ import hashlib
 import itertools
 import os
 import pathlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
@@ -70,14 +70,17 @@ def open_source(
     protocol: str = "official",
     count: int = 512,
     size: int = 178,
+    choose: Callable[[UInt8[np.ndarray, "n s s 3"]], int] | None = None,
 ) -> FaceSource:
     """The faces of one split of a data set.
 
-    `kind` is "celeba" (a folder in CelebA's layout), "folder" (any photos), "tfds" (CelebA prepared
-    by tensorflow-datasets; `root` is its data_dir or None), "synthetic" (`count` drawn faces of
-    `size` pixels; no photo of one split is in another) or "auto": celeba if `root` has its
-    attribute list, else folder, and synthetic without a root. `protocol` is used by celeba, `seed`
-    by folder and synthetic. ValueError if the data are not there or the split is empty.
+    `kind` is "celeba" (a folder in CelebA's layout), "folder" (any photos), "videos" (a face of
+    each video below a folder or of a copy of VoxCeleb, picked by `choose`: see videos.py), "tfds"
+    (CelebA prepared by tensorflow-datasets; `root` is its data_dir or None), "synthetic" (`count`
+    drawn faces of `size` pixels; no photo of one split is in another) or "auto": celeba if `root`
+    has its attribute list, videos if it has some and no photo, else folder, and synthetic without a
+    root. `protocol` is used by celeba, `seed` by folder, videos and synthetic. ValueError if the
+    data are not there or the split is empty.
     """
     names = tuple(attribute_names)
     if kind == "auto":
@@ -88,11 +91,15 @@ def open_source(
         return TfdsCeleba(split, names, data_dir=root)
     if kind == "synthetic":
         return _synthetic(split, names, seed, count, size)
-    if kind not in ("celeba", "folder"):
-        known = "auto, celeba, folder, tfds, synthetic"
+    if kind not in ("celeba", "folder", "videos"):
+        known = "auto, celeba, folder, videos, tfds, synthetic"
         raise ValueError(f"found data kind {kind!r}, expected one of {known}")
     if root is None:
-        raise ValueError(f"data kind {kind!r} needs a root: the folder with the photos")
+        raise ValueError(f"data kind {kind!r} needs a root: the folder with the photos or videos")
+    if kind == "videos":
+        from dfd_jax.data import videos  # it imports this module
+
+        return videos.VideoFaces(root, split, seed, names, choose=choose or videos.middle)
     if kind == "celeba":
         return CelebaFolder(root, split, names, protocol)
     return PhotoFolder(root, split, seed, names)
@@ -178,7 +185,7 @@ class PhotoFolder:
         if not found:
             suffixes = " ".join(sorted(IMAGE_SUFFIXES))
             raise ValueError(f"{self._root}: no photo in it or below (looked for {suffixes})")
-        self._names = [n for n in found if split in ("all", _hashed_split(n, seed, fractions))]
+        self._names = [n for n in found if split in ("all", hashed_split(n, seed, fractions))]
         if not self._names:
             raise ValueError(
                 f"{self._root}: none of its {len(found)} photos falls into the split {split!r}; "
@@ -252,7 +259,16 @@ def check_split(split: str) -> None:
 def _kind_of(root: str | os.PathLike[str] | None) -> str:
     if root is None:
         return "synthetic"
-    return "celeba" if pathlib.Path(root, "list_attr_celeba.txt").exists() else "folder"
+    if pathlib.Path(root, "list_attr_celeba.txt").exists():
+        return "celeba"
+    from dfd_jax.data.videos import VIDEO_SUFFIXES, list_videos  # it imports this module
+
+    photos = list_images(root)
+    if all(pathlib.PurePath(name).suffix.lower() == ".gif" for name in photos):
+        suffixes = {pathlib.PurePath(name).suffix.lower() for name in list_videos(root)}
+        if suffixes & (VIDEO_SUFFIXES - {".gif"}):
+            return "videos"
+    return "folder"
 
 
 def _synthetic(split: str, names: tuple[str, ...], seed: int, count: int, size: int) -> FaceSource:
@@ -270,7 +286,8 @@ def _digest(text: str) -> int:
     return int.from_bytes(hashlib.sha256(text.encode("utf-8", "surrogateescape")).digest()[:8])
 
 
-def _hashed_split(name: str, seed: int, fractions: tuple[float, float, float]) -> str:
+def hashed_split(name: str, seed: int, fractions: tuple[float, float, float]) -> str:
+    """The split that a name always falls into; `fractions` are the shares of the three."""
     place = _digest(f"{seed}:{name}") / 2**64
     if place < fractions[0]:
         return "train"

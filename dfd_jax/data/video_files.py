@@ -4,7 +4,6 @@ Whatever a file holds (turned by its display matrix, 10 bits, limited range, any
 rest of the project sees upright 8-bit RGB frames one at a time, or an `UnreadableImage`.
 """
 
-import itertools
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -58,20 +57,29 @@ def read_info(path: Path) -> VideoInfo:
         return VideoInfo(width, height, float(rate), frames)
 
 
-def read_frames(path: Path, stride: int = 1) -> Iterator[Pixels]:
-    """The upright frames of a video in order, each decoded when it is asked for; or every
-    `stride`-th of them.
+def read_frames(path: Path, start: float = 0.0, stop: float | None = None) -> Iterator[Pixels]:
+    """The upright frames shown from `start` to `stop` seconds (None: to the end), in order, each
+    decoded when it is asked for.
 
-    UnreadableImage if the file is missing, broken or holds no video: where the first frame that
+    UnreadableImage if the file is missing, broken or shows nothing then: where the first frame that
     cannot be read is asked for.
     """
     with open_video(path) as source:
-        decoded = decode(source, video_stream(source, path), path)
-        first = next(decoded, None)
-        if first is None:
-            raise UnreadableImage(path, "holds no frame")
-        for frame in itertools.islice(itertools.chain([first], decoded), 0, None, stride):
-            yield upright_rgb(frame)
+        stream = video_stream(source, path)
+        half = float(0.5 / frame_rate(stream))
+        if start > 0:
+            source.seek(int((start - half) * av.time_base))
+        is_empty = True
+        for frame in decode(source, stream, path):
+            seconds = start if frame.time is None else frame.time
+            if stop is not None and seconds > stop + half:
+                break
+            if seconds >= start - half:
+                is_empty = False
+                yield upright_rgb(frame)
+        if is_empty:
+            when = "" if start <= 0 else f" at {start:.2f} s"
+            raise UnreadableImage(path, f"holds no frame{when}")
 
 
 @contextmanager
