@@ -4,23 +4,30 @@ configs/detector.py             a small ResNet-18 on drawn faces: minutes on a l
 configs/detector.py:resnet18    the networks of the zoo, on photographs (--config.data.root=FOLDER)
 configs/detector.py:resnet50    and drawn faces
 configs/detector.py:xception
+configs/detector.py:multi_attentional       a small multi-attentional detector, likewise
 configs/detector.py:full        Xception in full size at 256 px, on accelerators; any other with
                                 --config.detector.model=resnet50
+configs/detector.py:full_multi_attentional  its paper's size, losses and schedule at 380 px
 """
+
+import dataclasses
 
 import ml_collections
 
 from dfd_jax.config import Config
+from dfd_jax.regions import RegionTraining
 
 
 def get_config(arg: str | None = None) -> Config:
-    """The config named by `arg`: None, "resnet18", "resnet50", "xception" or "full"."""
+    """The config named by `arg`: None, or one of those above."""
     variants = {
         None: _embedded,
         "resnet18": _resnet18,
         "resnet50": _resnet50,
         "xception": _xception,
+        "multi_attentional": _multi_attentional,
         "full": _full,
+        "full_multi_attentional": _full_multi_attentional,
     }
     if arg not in variants:
         known = ", ".join(f":{name}" for name in variants if name)
@@ -38,7 +45,8 @@ def _common() -> Config:
     config.export_dtype = "float32"  # of the weights file
 
     config.detector = ml_collections.ConfigDict()
-    config.detector.model = "resnet18"  # resnet18 | resnet50 | xception
+    # resnet18 | resnet50 | xception | efficientnet | multi_attentional
+    config.detector.model = "resnet18"
     config.detector.hyper = ml_collections.ConfigDict({"width": 16})
 
     config.data = ml_collections.ConfigDict()
@@ -69,6 +77,8 @@ def _common() -> Config:
     config.train.log_every = 25
     config.train.evaluate_every = 100
     config.train.keep = 2
+
+    config.regions = ml_collections.ConfigDict()  # see RegionTraining; empty: cross-entropy alone
 
     config.evaluate = ml_collections.ConfigDict()
     config.evaluate.photos = 0  # per split and kind of photos; 0 = all
@@ -127,3 +137,34 @@ def _full(config: Config) -> None:
     config.train.log_every = 50
     config.train.evaluate_every = 1000
     config.evaluate.photos = 1000
+
+
+def _multi_attentional(config: Config) -> None:
+    _zoo(config)
+    config.name = "detector_multi_attentional"
+    config.detector.model = "multi_attentional"
+    config.detector.hyper = {
+        "channels": (16, 8, 16, 24, 40, 56, 80, 112, 160),
+        "depths": (1, 2, 2, 2, 2, 2, 1),
+        "attention_layer": "b3",
+        "mid_dims": 64,
+    }
+    _regions(config)
+    config.regions.update({"epoch_steps": 200, "shrink": 0.5, "sigma": 2.0})  # for 64 pixels
+
+
+def _full_multi_attentional(config: Config) -> None:
+    _full(config)
+    config.name = "detector_full_multi_attentional"
+    config.detector.model = "multi_attentional"  # on EfficientNet-B4
+    config.data.size = 380
+    config.train.batch_size = 24  # pairs: 48 photos
+    config.train.learning_rate = 1e-3
+    config.train.weight_decay = 1e-6
+    config.train.label_smoothing = 0.0
+    _regions(config)
+
+
+def _regions(config: Config) -> None:
+    """The losses of multi-attentional training, with the paper's settings."""
+    config.regions = ml_collections.ConfigDict(dataclasses.asdict(RegionTraining()))

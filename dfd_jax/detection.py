@@ -1,5 +1,6 @@
 """Training a detector: one jitted step, its averaged weights, and where REAL begins. Pure."""
 
+import functools
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -9,10 +10,12 @@ import numpy as np
 import optax
 from jaxtyping import Array, Float, Int, UInt8
 
-from dfd_jax import optimizer, pixels
+from dfd_jax import optimizer, pixels, regions
 from dfd_jax.models.frozen import FrozenDetector
+from dfd_jax.regions import RegionTraining
 
-HEADS = ("fc", "last_linear")  # the names that detectors have for their last layer
+# The names that detectors have for their last layer.
+HEADS = ("fc", "last_linear", "_fc", "ensemble_classifier_fc.2")
 Variables = dict[str, Any]
 
 
@@ -23,6 +26,7 @@ class DetectorState(NamedTuple):
     variables: Variables
     averaged: Variables
     opt_state: Any
+    regions: Variables  # "centres" of a multi-attentional detector's regions; else empty
 
 
 TrainStep = Callable[
@@ -45,48 +49,60 @@ def make_optimizer(
     )
 
 
-def create_state(net: FrozenDetector, tx: optax.GradientTransformation) -> DetectorState:
-    """The state before the first step."""
+def create_state(
+    net: FrozenDetector, tx: optax.GradientTransformation, training: RegionTraining | None = None
+) -> DetectorState:
+    """The state before the first step; with `training`, the centres of the regions at 0.
+
+    ValueError if there is `training` and the network has no regions.
+    """
     copy = jax.tree.map(jnp.array, net.variables)  # averaged may not share donated buffers
     return DetectorState(
         step=jnp.zeros((), jnp.int32),
         variables=jax.tree.map(jnp.array, net.variables),
         averaged=copy,
         opt_state=tx.init(copy["params"]),
+        regions={} if training is None else {"centres": _first_centres(net)},
     )
 
 
 def make_train_step(
-    net: FrozenDetector, tx: optax.GradientTransformation, *, smoothing: float, averaging: float
+    net: FrozenDetector,
+    tx: optax.GradientTransformation,
+    *,
+    smoothing: float,
+    averaging: float,
+    training: RegionTraining | None = None,
 ) -> TrainStep:
     """`step(state, pairs) → (state, {"loss", "accuracy", …})` for pairs of (real, fake) photos.
 
-    Cross-entropy with the targets `smoothing`/2 away from 0 and 1. The averages follow with decay
-    `averaging`, faster in the first steps. Dropout draws from the step number.
+    Cross-entropy with the targets `smoothing`/2 away from 0 and 1; with `training`, what that adds
+    for a multi-attentional detector, each term also under its own name. The averages follow with
+    decay `averaging`, faster in the first steps. Chance draws from the step number.
     """
-    is_real = jnp.array([1.0, 0.0])
-
-    def loss(params: Any, state: DetectorState, pairs: Array) -> tuple[Array, tuple[Any, Array]]:
-        variables = {**state.variables, "params": params}
-        logits, changed = _train_logits(net, variables, pairs, state.step)
-        targets = jnp.broadcast_to(is_real, logits.shape)
-        targets = targets * (1 - smoothing) + smoothing / 2
-        return optax.sigmoid_binary_cross_entropy(logits, targets).mean(), (changed, logits)
 
     def step(state: DetectorState, pairs: Array) -> tuple[DetectorState, dict[str, Array]]:
-        differentiate = jax.value_and_grad(loss, has_aux=True)
-        (value, (changed, logits)), grads = differentiate(state.variables["params"], state, pairs)
-        updates, opt_state = tx.update(grads, state.opt_state, state.variables["params"])
-        params = optax.apply_updates(state.variables["params"], updates)
-        variables = {**state.variables, **changed, "params": params}
+        images, is_fake = _prepared(net, pairs)
+
+        def loss(params: Any) -> tuple[Array, Learned]:
+            current = state._replace(variables={**state.variables, "params": params})
+            return _loss(net, current, images, is_fake, smoothing, training)
+
+        params = state.variables["params"]
+        (value, learned), grads = jax.value_and_grad(loss, has_aux=True)(params)
+        updates, opt_state = tx.update(grads, state.opt_state, params)
+        params = optax.apply_updates(params, updates)
+        variables = {**state.variables, **learned.changed, "params": params}
         decay = jnp.minimum(averaging, (1.0 + state.step) / (10.0 + state.step))
         averaged = jax.tree.map(lambda a, v: decay * a + (1 - decay) * v, state.averaged, variables)
         logged = {
             "loss": value,
-            "accuracy": ((logits > 0) == (is_real > 0)).mean(),
+            "accuracy": ((learned.logits > 0) != is_fake).mean(),
             "gradient_norm": optax.tree.norm(grads),
+            **learned.terms,
         }
-        return DetectorState(state.step + 1, variables, averaged, opt_state), logged
+        new = DetectorState(state.step + 1, variables, averaged, opt_state, learned.regions)
+        return new, logged
 
     return jax.jit(step, donate_argnums=0)
 
@@ -146,19 +162,88 @@ def with_variables(net: FrozenDetector, variables: Variables) -> FrozenDetector:
     return net.replace(variables=variables)  # pyright: ignore[reportAttributeAccessIssue]
 
 
-def _train_logits(
-    net: FrozenDetector, variables: Variables, pairs: Array, step: Array
-) -> tuple[Float[Array, "b 2"], Variables]:
-    """Log-odds of REAL in training mode (the batch's own statistics), and the changed variables."""
+class Learned(NamedTuple):
+    """What a step's loss gives beside its value."""
+
+    logits: Float[Array, " b"]  # log-odds of REAL
+    changed: Variables  # statistics of norms
+    regions: Variables
+    terms: dict[str, Array]  # parts of the loss, to be logged
+
+
+def _prepared(net: FrozenDetector, pairs: Array) -> tuple[Float[Array, "b s s 3"], Array]:
+    """Pairs as one batch of normalised photos, and which of them are fakes."""
     b, two, s = pairs.shape[:3]
     images = net._normalised(pixels.from_uint8(pairs.reshape(b * two, s, s, 3)))
-    logits, changed = net.apply(
+    return images, jnp.tile(jnp.array([False, True]), b)
+
+
+def _loss(
+    net: FrozenDetector,
+    state: DetectorState,
+    images: Array,
+    is_fake: Array,
+    smoothing: float,
+    training: RegionTraining | None,
+) -> tuple[Array, Learned]:
+    of_network = jax.random.fold_in(jax.random.key(0), state.step)
+    if training is None:
+        logits, changed = _in_training(net, state.variables, images, of_network)
+        logits = _log_odds(net, logits)
+        return _cross_entropy(logits, is_fake, smoothing), Learned(logits, changed, {}, {})
+
+    parts, changed = _in_training(net, state.variables, images, of_network, "parts")
+    logits, rate = _log_odds(net, parts.logits), training.rate_at(state.step)
+    independence, centres = regions.independence(
+        parts.regions, state.regions["centres"], is_fake, rate, training
+    )
+    terms = {"cross_entropy": _cross_entropy(logits, is_fake, smoothing)}
+    terms["independence"] = independence
+    total = terms["cross_entropy"] + training.independence * independence
+    if training.augmented:
+        of_photos = jax.random.fold_in(of_network, 1)
+        degraded, chosen = regions.degrade(images, parts.attentions, of_photos, training)
+        variables = {**state.variables, **changed}
+        again, changed = _in_training(net, variables, degraded, of_network, "parts")
+        terms["augmented"] = _cross_entropy(_log_odds(net, again.logits), is_fake, smoothing)
+        terms["consistency"] = regions.consistency(parts.regions, again.regions, chosen)
+        total += training.augmented * terms["augmented"]
+        total += training.consistency * terms["consistency"]
+    return total, Learned(logits, changed, {"centres": centres}, terms)
+
+
+def _in_training(
+    net: FrozenDetector, variables: Variables, images: Array, rng: Array, method: str = "__call__"
+) -> tuple[Any, Variables]:
+    """The network in training mode (the batch's own statistics), and the changed variables."""
+    return net.apply(
         variables,
         images,
         train=True,
         mutable=["batch_stats"],
-        rngs={"dropout": jax.random.fold_in(jax.random.key(0), step)},
+        rngs={"dropout": rng},
+        method=method,
     )
+
+
+def _log_odds(net: FrozenDetector, logits: Float[Array, "b 2"]) -> Float[Array, " b"]:
     real = net.card.real_index
     assert real is not None
-    return (logits[:, real] - logits[:, 1 - real]).reshape(b, two), changed
+    return logits[:, real] - logits[:, 1 - real]
+
+
+def _cross_entropy(logits: Array, is_fake: Array, smoothing: float) -> Array:
+    targets = jnp.where(is_fake, smoothing / 2, 1 - smoothing / 2)
+    return optax.sigmoid_binary_cross_entropy(logits, targets).mean()
+
+
+def _first_centres(net: FrozenDetector) -> Float[Array, "maps c"]:
+    if not hasattr(net.module, "parts"):
+        raise ValueError(
+            f"{net.card.model} has no attention maps, so region losses cannot train it; "
+            "use the model multi_attentional, or leave config.regions empty"
+        )
+    size = net.card.input_size
+    example = jax.ShapeDtypeStruct((1, size, size, 3), jnp.float32)
+    infer = functools.partial(net.apply, train=False, method="parts")
+    return jnp.zeros(jax.eval_shape(infer, net.variables, example).regions.shape[1:])

@@ -32,6 +32,7 @@ from dfd_jax.config import Config
 from dfd_jax.data.pairs import Exam
 from dfd_jax.models.frozen import Card, FrozenDetector, FrozenGenerator
 from dfd_jax.progress import StepProgress, stop_on_signals
+from dfd_jax.regions import RegionTraining
 from dfd_jax.writer import MetricsLog
 
 LIMITS = (
@@ -53,7 +54,7 @@ def train(
     batches = detector_data.batches(config, mesh, workdir)
 
     net = new_detector(config)
-    state, train_step = start(net, t, mesh)
+    state, train_step = start(net, t, mesh, region_training(config))
     best = {"auc": jnp.zeros(()), "variables": jax.tree.map(jnp.copy, state.averaged)}
 
     checkpoints, depends_on = Checkpoints(workdir / "checkpoints", t.keep), {}
@@ -94,15 +95,22 @@ def train(
 
 
 def start(
-    net: FrozenDetector, settings: Config, mesh: Mesh
+    net: FrozenDetector, settings: Config, mesh: Mesh, regions: RegionTraining | None = None
 ) -> tuple[detection.DetectorState, detection.TrainStep]:
     """The state before the first step, and the step, of a config's `train` section."""
     t = settings
     tx = detection.make_optimizer(
         t.learning_rate, t.steps, warmup=t.warmup, clip=t.clip, weight_decay=t.weight_decay
     )
-    step = detection.make_train_step(net, tx, smoothing=t.label_smoothing, averaging=t.averaging)
-    return sharding.replicate(detection.create_state(net, tx), mesh), step
+    step = detection.make_train_step(
+        net, tx, smoothing=t.label_smoothing, averaging=t.averaging, training=regions
+    )
+    return sharding.replicate(detection.create_state(net, tx, regions), mesh), step
+
+
+def region_training(config: Config) -> RegionTraining | None:
+    """The config's `regions`; None where that is empty, for detectors that have none."""
+    return RegionTraining(**config.regions.to_dict()) if config.regions else None
 
 
 def new_detector(config: Config) -> FrozenDetector:
@@ -170,6 +178,7 @@ def _data(config: Config) -> dict[str, Any]:
         "folders": len(config.fakes.folders),
         "generators": list(config.fakes.generators),
         "train": json.loads(config.train.to_json()),
+        **({"regions": json.loads(config.regions.to_json())} if config.regions else {}),
     }
 
 

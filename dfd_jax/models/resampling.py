@@ -18,7 +18,7 @@ def bilinear_aligned(
     maps: Float[Array, "b h w c"], height: int, width: int
 ) -> Float[Array, "b H W c"]:
     """`F.interpolate(mode="bilinear", align_corners=True)`: corner pixels stay corner pixels."""
-    return _resample(maps, _aligned(maps.shape[1], height), _aligned(maps.shape[2], width))
+    return resample(maps, aligned(maps.shape[1], height), aligned(maps.shape[2], width))
 
 
 def nearest(maps: Float[Array, "b h w c"], height: int, width: int) -> Float[Array, "b H W c"]:
@@ -26,28 +26,32 @@ def nearest(maps: Float[Array, "b h w c"], height: int, width: int) -> Float[Arr
 
     The library's nearest takes the pixel under the middle of i, floor((i + 1/2) * from / to).
     """
-    return _resample(maps, _nearest(maps.shape[1], height), _nearest(maps.shape[2], width))
+    return resample(maps, _nearest(maps.shape[1], height), _nearest(maps.shape[2], width))
 
 
 def adaptive_average(
     maps: Float[Array, "b h w c"], height: int, width: int
 ) -> Float[Array, "b H W c"]:
     """`F.adaptive_avg_pool2d`: means over windows that overlap where sizes do not divide."""
-    return _resample(maps, _windows(maps.shape[1], height), _windows(maps.shape[2], width))
+    return resample(maps, _windows(maps.shape[1], height), _windows(maps.shape[2], width))
 
 
-def _resample(maps: Array, rows: Matrix, columns: Matrix) -> Array:
+def resample(
+    maps: Float[Array, "b h w c"], rows: Matrix, columns: Matrix
+) -> Float[Array, "b H W c"]:
+    """Maps whose rows and columns are these combinations of the given rows and columns."""
     exact = jax.lax.Precision.HIGHEST  # fewer bits would blur what is meant to be copied
 
     def along(axes: str, matrix: Matrix, x: Array) -> Array:
-        if matrix.shape[0] == matrix.shape[1]:  # each of the three is then the identity
+        if np.array_equal(matrix, np.eye(len(matrix))):
             return x
         return jnp.einsum(axes, jnp.asarray(matrix, x.dtype), x, precision=exact)
 
     return along("Ww,bHwc->bHWc", columns, along("Hh,bhwc->bHwc", rows, maps))
 
 
-def _aligned(size: int, to: int) -> Matrix:
+def aligned(size: int, to: int) -> Matrix:
+    """What `bilinear_aligned` multiplies with to bring `size` pixels to `to`."""
     at = np.arange(to) * ((size - 1) / (to - 1) if to > 1 else 0.0)
     return np.maximum(0.0, 1.0 - np.abs(at[:, None] - np.arange(size)))
 
