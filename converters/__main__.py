@@ -10,15 +10,28 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from converters import core, resnet, stargan, xception
+from converters import (
+    core,
+    efficientnet,
+    fomm,
+    ganimation,
+    multi_attentional,
+    resnet,
+    stargan,
+    xception,
+)
 from dfd_jax import models
 from dfd_jax.models.frozen import Card
 
 CONVERTERS = {
     "stargan": stargan.GENERATOR,
     "stargan_discriminator": stargan.DISCRIMINATOR,
+    "ganimation": ganimation.GANIMATION,
     "resnet": resnet.RESNET,
     "xception": xception.XCEPTION,
+    "efficientnet": efficientnet.EFFICIENTNET,
+    "multi_attentional": multi_attentional.MULTI_ATTENTIONAL,
+    "fomm": fomm.FOMM,
 }
 
 
@@ -34,7 +47,7 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--mean", type=float, nargs=3, metavar=("R", "G", "B"), help="in [0, 1]")
     parser.add_argument("--std", type=float, nargs=3, metavar=("R", "G", "B"), help="in [0, 1]")
     parser.add_argument("--real-index", type=int, choices=(0, 1), help="which output means REAL")
-    parser.add_argument("--condition", nargs="+", metavar="LABEL", help="StarGAN's labels in order")
+    parser.add_argument("--condition", nargs="+", metavar="LABEL", help="labels in order")
     parser.add_argument(
         "--info", action="append", default=[], metavar="KEY=TEXT", help="a remark for the card"
     )

@@ -57,6 +57,8 @@ class Converter:
     describe: Callable[[State, set[str]], Card]  # state by our names, keys of the file → card
     rename: Callable[[str], str] = lambda key: key  # a key of the file → our name for it
     ignorable: str = r"\.num_batches_tracked$"  # keys (our names) that hold nothing we need
+    parts: tuple[str, ...] = ()  # networks that the file keeps side by side, each in its own dict
+    left_out: str = ""  # other entries of such a file, as a regular expression
 
 
 def convert(
@@ -66,7 +68,11 @@ def convert(
 
     ValueError if the file is of another network, or lists all keys that do not fit.
     """
-    variables, card = convert_state(name, converter, reading.read_state(path), options, path)
+    if converter.parts:
+        state = reading.read_parts(path, converter.parts, converter.left_out)
+    else:
+        state = reading.read_state(path)
+    variables, card = convert_state(name, converter, state, options, path)
     source = {
         "file": pathlib.Path(path).name,
         "sha256": hashlib.sha256(pathlib.Path(path).read_bytes()).hexdigest(),

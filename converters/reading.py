@@ -20,10 +20,12 @@ WRAPPERS = ("state_dict", "model_state_dict", "model", "net", "network")
 
 # label, name of our converter if there is one, a key that only this network has
 SIGNATURES: tuple[tuple[str, str | None, str], ...] = (
-    ("a GANimation generator", None, r"(^|\.)(img_reg|im_reg|attetion_reg|im_att)\."),
-    ("a First Order Motion Model", None, r"(^|\.)(dense_motion_network|kp|kp_detector)\."),
+    ("a GANimation generator", "ganimation", r"(^|\.)(img_reg|im_reg|attetion_reg|im_att)\."),
+    ("a First Order Motion Model", "fomm", r"(^|\.)(dense_motion_network|kp|kp_detector)\."),
     ("a StarGAN generator", "stargan", r"^main\.\d+\.main\.\d+\.weight$"),
-    ("an EfficientNet", None, r"(^|\.)_conv_stem\."),
+    ("DeepfakeBench's multi-attentional detector", None, r"(^|\.)attention_generation\."),
+    ("a multi-attentional detector", "multi_attentional", r"^texture_enhance\."),
+    ("an EfficientNet", "efficientnet", r"(^|\.)_conv_stem\."),
     ("an Xception", "xception", r"(^|\.)block1\.rep\.\d+\.(conv1|pointwise)\.weight$"),
     ("a ResNet", "resnet", r"(^|\.)layer1\.0\.conv1\.weight$"),
     ("a StarGAN discriminator", "stargan_discriminator", r"^main\.2\.bias$"),
@@ -53,12 +55,38 @@ def read_state(path: str | os.PathLike[str]) -> State:
     """
     if not os.path.isfile(path):
         raise FileNotFoundError(f"{path}: no such checkpoint file")
-    tensors = _without_module(_unwrap(_load(path), path))
+    return _finite(_without_module(_unwrap(_load(path), path)), path)
+
+
+def _finite(tensors: dict[str, Any], path: str | os.PathLike[str]) -> State:
     state = {key: _to_numpy(tensor) for key, tensor in tensors.items()}
     broken = [k for k, a in state.items() if not np.isfinite(a).all()]
     if broken:
         raise ValueError(f"{path}: NaN or infinity in {', '.join(broken)}; the training diverged")
     return state
+
+
+def read_parts(path: str | os.PathLike[str], parts: Collection[str], left_out: str) -> State:
+    """The state dicts `parts` of a file of several networks as one, keys `PART.KEY`.
+
+    Its other entries must match `left_out` in full: optimizers, epochs, networks that we leave out.
+    A file without any of the parts is read as one state dict. Errors are those of `read_state`, and
+    ValueError if a part is missing or an entry is unknown.
+    """
+    if not os.path.isfile(path):
+        raise FileNotFoundError(f"{path}: no such checkpoint file")
+    content = _load(path)
+    if not isinstance(content, dict) or not any(part in content for part in parts):
+        return _finite(_without_module(_unwrap(content, path)), path)
+    missing = [part for part in parts if not isinstance(content.get(part), dict)]
+    unknown = [str(k) for k in content if k not in parts and not re.fullmatch(left_out, str(k))]
+    if missing or unknown:
+        raise ValueError(
+            f"{path}: expected the networks {', '.join(parts)}; "
+            f"missing: {', '.join(missing) or 'none'}; unknown: {', '.join(unknown) or 'none'}"
+        )
+    tensors = {part: _without_module(_unwrap(content[part], path)) for part in parts}
+    return _finite({f"{part}.{k}": t for part in parts for k, t in tensors[part].items()}, path)
 
 
 def recognise(keys: Collection[str]) -> tuple[str, str | None] | None:
@@ -127,7 +155,8 @@ def _unwrap(content: Any, path: str | os.PathLike[str]) -> dict[str, Any]:
             return _unwrap(content[name], path)
     keys = [str(key) for key in content]
     look = recognise([f"{key}." for key in keys])
-    hint = f" It looks like {look[0]}, which has no converter here." if look else ""
+    use = f"use `python -m converters {look[1]}`" if look and look[1] else "it has no converter yet"
+    hint = f" It looks like {look[0]}: {use}." if look else ""
     raise ValueError(
         f"{path}: no tensors at the top level, nor under {', '.join(WRAPPERS)}; "
         f"the file has {', '.join(keys[:8]) or 'nothing'}.{hint}"

@@ -19,9 +19,13 @@ from flax import traverse_util
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
+from dfd_jax.models.detectors.efficientnet import EfficientNet
+from dfd_jax.models.detectors.multi_attentional import MultiAttentional
 from dfd_jax.models.detectors.resnet import ResNet18, ResNet50
 from dfd_jax.models.detectors.xception import Xception
 from dfd_jax.models.frozen import Card, FrozenDetector, FrozenNetwork, FrozenPerturber
+from dfd_jax.models.generators.fomm import FOMM, FirstOrderMotionModel
+from dfd_jax.models.generators.ganimation import AttentionGenerator, GANimation
 from dfd_jax.models.generators.stargan import Discriminator, Generator, StarGAN
 from dfd_jax.models.perturbers.resnet import ResNetPerturber
 from dfd_jax.models.perturbers.unet import UNet
@@ -32,7 +36,8 @@ ZOO = pathlib.Path(__file__).parent.parent / "zoo"
 class Model(NamedTuple):
     """A row of the table: the Flax module and what it becomes once its variables are known.
 
-    Every module has a method `example_inputs(size)`: the raw inputs of a batch of one (zeros).
+    Every module has a method `example_inputs(size)`: the raw inputs of a batch of one (zeros), and
+    may have `initial_arrays()`: the arrays that do not start as `build` starts them, by their names.
     """
 
     module: type[nn.Module]
@@ -42,9 +47,13 @@ class Model(NamedTuple):
 MODELS: dict[str, Model] = {
     "stargan": Model(Generator, StarGAN),
     "stargan_discriminator": Model(Discriminator, FrozenNetwork),
+    "ganimation": Model(AttentionGenerator, GANimation),
     "resnet18": Model(ResNet18, FrozenDetector),
     "resnet50": Model(ResNet50, FrozenDetector),
     "xception": Model(Xception, FrozenDetector),
+    "efficientnet": Model(EfficientNet, FrozenDetector),
+    "multi_attentional": Model(MultiAttentional, FrozenDetector),
+    "fomm": Model(FirstOrderMotionModel, FOMM),
     "unet": Model(UNet, FrozenPerturber),
     "resnet_perturber": Model(ResNetPerturber, FrozenPerturber),
 }
@@ -57,6 +66,7 @@ def build(card: Card, seed: int = 0, dtype: Any = jnp.float32) -> FrozenNetwork:
     """
     module = _module(card, dtype)
     arrays = {n: _initial(n, shape, seed) for n, shape in variable_shapes(card).items()}
+    arrays |= getattr(module, "initial_arrays", dict)()
     variables = jax.device_put(traverse_util.unflatten_dict(arrays, sep="/"))
     return MODELS[card.model].frozen(variables=variables, module=module, card=card)
 

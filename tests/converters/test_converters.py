@@ -180,9 +180,16 @@ def test_the_command_line_reports_what_it_wrote_and_checks_its_arguments(tmp_pat
     [
         ("stargan", "legacy", "", True),
         ("stargan", "zip", "module.", False),
+        ("ganimation", "legacy", "", True),
+        ("ganimation", "zip", "module.", False),
+        ("ganimation_vipermu", "legacy", "module.", False),
         ("resnet18", "legacy", "module.", False),
         ("xception_ffpp", "legacy", "", False),
         ("xception_dfbench", "zip", "module.", False),
+        ("fomm_generator", "legacy", "", True),
+        ("fomm_animate", "zip", "module.", False),
+        ("mat_efficientnet_b4", "zip", "", False),
+        ("mat_xception", "legacy", "module.", True),
     ],
 )
 def test_genuine_checkpoint_files_give_the_weights_of_the_parity_proof(

@@ -42,8 +42,19 @@ def test_two_heads_in_one_file_are_refused(tmp_path):
         ("stargan", ["layer1.0.conv1.weight", "conv1.weight"], "ResNet.*converters resnet"),
         ("stargan", ["main.0.weight", "main.2.bias"], "StarGAN discriminator"),
         ("resnet", ["model.block1.rep.0.conv1.weight"], "Xception.*converters xception"),
-        ("stargan", ["main.9.main.0.weight", "img_reg.0.weight"], "GANimation.*no converter yet"),
-        ("xception", ["net._conv_stem.weight"], "EfficientNet.*no converter yet"),
+        ("stargan", ["main.9.main.0.weight", "img_reg.0.weight"], "GANimation.*converters gani"),
+        ("stargan", ["kp.weight", "predictor.x"], "First Order Motion Model.*converters fomm"),
+        ("xception", ["net._conv_stem.weight"], "EfficientNet.*converters efficientnet"),
+        (
+            "xception",
+            ["net.block1.rep.0.conv1.weight", "texture_enhance.bn1.bias"],
+            "multi-attentional detector.*converters multi_attentional",
+        ),
+        (
+            "multi_attentional",
+            ["backbone.efficientnet._conv_stem.weight", "attention_generation.bn1.bias"],
+            "DeepfakeBench's multi-attentional detector.*no converter yet",
+        ),
         ("xception", ["encoder.weight", "decoder.weight"], "its keys begin with encoder.weight"),
     ],
 )
@@ -58,7 +69,7 @@ def test_files_without_a_state_dict_are_explained(tmp_path):
     whole = {"generator": {"a": torch.zeros(1)}, "kp_detector": {"b": torch.zeros(1)}}
     message = refusal("stargan", save(whole, tmp_path / "vox.pth"))
     assert "no tensors at the top level" in message
-    assert "First Order Motion Model" in message
+    assert "First Order Motion Model: use `python -m converters fomm`" in message
     assert "holds a list" in refusal("stargan", save([torch.zeros(1)], tmp_path / "l.pth"))
     diverged = small_state("resnet")
     diverged["bn1.bias"][2] = float("nan")

@@ -53,6 +53,7 @@ class DenseMotion(nn.Module):
         mask = convolution(motions.shape[1], 7, 3, self.dtype, "mask")(x).astype(wide)
         mask = jax.nn.softmax(mask, axis=-1)
         deformation = (motions * jnp.moveaxis(mask, -1, 1)[..., None]).sum(1)
+        self.sow("intermediates", "deformation", deformation)
         if not self.estimate_occlusion_map:
             return Flow(deformation, None, mask)
         occlusion = convolution(1, 7, 3, self.dtype, "occlusion")(x).astype(wide)
