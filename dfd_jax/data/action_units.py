@@ -12,7 +12,7 @@ The columns AU01_r … AU45_r are found by their names, whatever else there is. 
 import csv
 import os
 import pathlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple, Protocol
 
 import numpy as np
@@ -34,11 +34,6 @@ class Annotations(Protocol):
         ...
 
 
-class _Known(Protocol):
-    @property
-    def known_names(self) -> tuple[str, ...]: ...
-
-
 def open_annotations(root: str | os.PathLike[str]) -> Annotations | None:
     """The annotations in the folder `root`: of the list, else of the folder, None without either.
 
@@ -49,17 +44,6 @@ def open_annotations(root: str | os.PathLike[str]) -> Annotations | None:
         table = _read(listed)
         return dict(zip(table.names, table.units, strict=True))
     return _Folder(folder) if folder.is_dir() else None
-
-
-def require(source: _Known, names: Iterable[str]) -> None:
-    """ValueError unless these labels are known of a source's photos: "own" would mean nothing."""
-    unknown = [name for name in names if name not in source.known_names]
-    if unknown:
-        raise ValueError(
-            f"the condition 'own' needs what the photos do not say: {', '.join(unknown)}. Give a "
-            f"data set in CelebA's layout with {LIST} (a header, then each photo's file name and "
-            f"OpenFace's AU01_r … AU45_r) or OpenFace's own files in {FOLDER}/, or use drawn faces"
-        )
 
 
 def is_action_unit(name: str) -> bool:

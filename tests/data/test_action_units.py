@@ -72,9 +72,6 @@ def test_without_annotations_action_units_are_zero_and_not_known(tree, tmp_path)
     both = faces.Concatenation([celeba_folder, faces.Cached(celeba_folder)])
     assert both.known_names == ("Male",)
     assert faces.Concatenation([celeba_folder, plain]).known_names == ()
-    assert action_units.require(celeba_folder, ("Male",)) is None
-    with pytest.raises(ValueError, match=rf"'own' needs .*AU12, AU01.*{action_units.LIST}"):
-        action_units.require(celeba_folder, NAMES)
 
 
 def test_annotations_are_not_even_opened_for_other_labels(tree):
