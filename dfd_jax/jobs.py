@@ -1,4 +1,4 @@
-"""Which photos to protect, what their outputs are called, and which region of each is protected."""
+"""Which files to protect, what their outputs are called, and which region of each is protected."""
 
 import collections
 import csv
@@ -9,28 +9,41 @@ from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from dfd_jax.data.images import IMAGE_SUFFIXES, Box, list_images
+from dfd_jax.data.video_rewriting import CONTAINERS, UNWRITABLE
+
+VIDEO_SUFFIXES = frozenset(CONTAINERS) | UNWRITABLE  # the latter fail, with the reason
 
 _OWN_SUFFIXES = {"png": (".png",), "jpeg": (".jpg", ".jpeg")}  # the first is for other inputs
 
 
 class Job(NamedTuple):
-    """One photo to protect."""
+    """One photo or video to protect."""
 
     name: str  # relative, with /: how boxes and manifest call it
     source: pathlib.Path
     output: str  # relative to the output folder, with /
     region: tuple[int, ...] | None = None  # as asked for, see `read_regions`; None: the centre
 
+    @property
+    def is_video(self) -> bool:
+        """Whether the file's name says that it is a video; an animated GIF is a photo."""
+        return is_video(self.name)
+
+
+def is_video(name: str) -> bool:
+    """Whether a file of this name is treated as a video."""
+    return pathlib.PurePosixPath(name).suffix.lower() in VIDEO_SUFFIXES
+
 
 Found = dict[str, pathlib.Path]  # name → file
 
 
-def find_photos(inputs: Sequence[str]) -> Found:
-    """The photos that files and folders stand for, by name.
+def find_inputs(inputs: Sequence[str]) -> Found:
+    """The photos and videos that files and folders stand for, by name.
 
-    A folder gives all photos below it, named by their path inside it; of several folders each name
+    A folder gives all of them below it, named by their path inside it; of several folders each name
     starts with the folder's own. A file is named by its last part. ValueError for a missing path, a
-    folder without photos, or two different photos of one name.
+    folder without photos and videos, or two different files of one name.
     """
     folders = [path for path in inputs if os.path.isdir(path)]
     found: Found = {}
@@ -41,10 +54,10 @@ def find_photos(inputs: Sequence[str]) -> Found:
                 raise ValueError(f"{given}: no such file or folder")
             _add(found, path.name, path)
             continue
-        names = list_images(path)
+        names = list_images(path, IMAGE_SUFFIXES | VIDEO_SUFFIXES)
         if not names:
-            kinds = " ".join(sorted(IMAGE_SUFFIXES))
-            raise ValueError(f"{given}: no photos in this folder or below it ({kinds})")
+            kinds = " ".join(sorted(IMAGE_SUFFIXES | frozenset(CONTAINERS)))
+            raise ValueError(f"{given}: no photos or videos in this folder or below it ({kinds})")
         prefix = f"{path.resolve().name}/" if len(folders) > 1 else ""
         for name in names:
             _add(found, prefix + name, path / name)
@@ -52,7 +65,7 @@ def find_photos(inputs: Sequence[str]) -> Found:
 
 
 def read_list(path: str | os.PathLike[str], root: str | os.PathLike[str]) -> Found:
-    """The photos listed in a text file, one path a line, named by their path below `root`.
+    """The files listed in a text file, one path a line, named by their path below `root`.
 
     Relative paths start at `root`. Files need not exist. ValueError for a path outside `root`.
     """
@@ -78,13 +91,14 @@ def _add(found: Found, name: str, source: pathlib.Path) -> None:
     other = found.setdefault(name, source)
     if other != source and other.resolve() != source.resolve():
         raise ValueError(
-            f"two photos would both be called {name}: {other} and {source}; protect them in "
+            f"two files would both be called {name}: {other} and {source}; protect them in "
             "separate commands, into separate folders"
         )
 
 
 def output_names(names: Iterable[str], format: str) -> dict[str, str]:
     """Name of each photo → name of its output: the same, with the suffix of the output's format.
+    Videos keep theirs.
 
     Where that would give two photos one output (a.jpg and a.png), the suffix is added to the full
     name instead (a.jpg.png and a.png.png). Case does not tell names apart: on some disks it cannot.
@@ -93,7 +107,7 @@ def output_names(names: Iterable[str], format: str) -> dict[str, str]:
 
     def short(name: str) -> str:
         path = pathlib.PurePosixPath(name)
-        if path.suffix.lower() in suffixes:
+        if path.suffix.lower() in suffixes or is_video(name):
             return name
         is_known = path.suffix.lower() in IMAGE_SUFFIXES
         return str(path.with_suffix(suffixes[0])) if is_known else name + suffixes[0]
@@ -104,7 +118,7 @@ def output_names(names: Iterable[str], format: str) -> dict[str, str]:
         clashing = [
             name
             for name, output in outputs.items()
-            if uses[output.casefold()] > 1 and output != name + suffixes[0]
+            if uses[output.casefold()] > 1 and output != name + suffixes[0] and not is_video(name)
         ]
         if not clashing:
             return outputs

@@ -1,4 +1,4 @@
-"""What was done to each photo: one JSON line each, from which a stopped run resumes."""
+"""What was done to each photo or video: one JSON line each, from which a stopped run resumes."""
 
 import dataclasses
 import hashlib
@@ -13,7 +13,7 @@ NAME = "manifest.jsonl"
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Record:
-    """One photo. What could not be found out is None (null in the file); so is an infinite PSNR."""
+    """One photo or video. What could not be found out, and an infinite PSNR, is None (null)."""
 
     input: str  # as named by the person, relative to the folder they gave
     output: str  # relative to the manifest's folder, with /
@@ -22,11 +22,16 @@ class Record:
     options: dict[str, Any]  # all else the output depends on: format, quality, metadata, box
     input_sha256: str | None = None
     output_sha256: str | None = None
+    kind: str = "photo"  # or "video"
     size: tuple[int, int] | None = None  # width, height of the upright photo
     box: tuple[int, int, int] | None = None  # left, top, side of the protected region
     linf_255: int | None = None  # largest change of any pixel of the file as read back
-    psnr_region: float | None = None  # dB, of the file as read back
+    psnr_region: float | None = None  # dB, of the file as read back; of a video, over all frames
     psnr_photo: float | None = None
+    frames: int | None = None  # of a video, like the rest
+    fps: float | None = None  # on average
+    encoder: str | None = None  # and pixel format
+    left_out: tuple[str, ...] | None = None  # streams that the output does not have
     reason: str | None = None  # why it failed
 
     @property
@@ -80,7 +85,7 @@ def sha256_of(path: str | os.PathLike[str]) -> str:
 def _record(line: str) -> Record | None:
     try:
         fields = json.loads(line)
-        for name in ("size", "box"):  # JSON knows no tuples
+        for name in ("size", "box", "left_out"):  # JSON knows no tuples
             if fields.get(name) is not None:
                 fields[name] = tuple(fields[name])
         return Record(**fields)

@@ -7,8 +7,7 @@ one batch being written are in memory.
 import collections
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from pathlib import Path
-from typing import Any, Literal, NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 from jaxtyping import UInt8
@@ -17,7 +16,8 @@ from dfd_jax import metrics
 from dfd_jax.budget import linf_255
 from dfd_jax.data.images import Box, Photo, centre_box, read_photo, read_rgb, write_photo
 from dfd_jax.jobs import Job, square
-from dfd_jax.manifest import Manifest, Record, sha256_of
+from dfd_jax.ledger import Ledger, Outcome
+from dfd_jax.manifest import sha256_of
 from dfd_jax.protector import Protector
 
 _BYTES_PER_BATCH = 256 << 20  # of decoded pixels: a batch of large photos goes before it is full
@@ -25,31 +25,6 @@ _ROWS_AT_ONCE = 256
 
 T = TypeVar("T")
 Stop = Callable[[], bool]
-
-
-class Options(NamedTuple):
-    """How outputs are written."""
-
-    format: Literal["png", "jpeg"] = "png"
-    quality: int = 98  # of JPEG
-    keep_metadata: bool = False
-
-    def for_manifest(self, job: Job) -> dict[str, Any]:
-        """All that the output depends on beside photo and network, in JSON's types."""
-        return {
-            "format": self.format,
-            "quality": self.quality if self.format == "jpeg" else None,
-            "keep_metadata": self.keep_metadata,
-            "region": None if job.region is None else list(job.region),
-        }
-
-
-class Outcome(NamedTuple):
-    """What became of one photo."""
-
-    job: Job
-    record: Record
-    was_done: bool  # by an earlier run, so nothing was written
 
 
 class _Ready(NamedTuple):
@@ -66,20 +41,9 @@ class _Ready(NamedTuple):
 class PhotoStream:
     """Protects a list of photos into a folder, in order, and records each in the manifest."""
 
-    def __init__(
-        self,
-        protector: Protector,
-        network_sha256: str,
-        output: Path,
-        manifest: Manifest,
-        options: Options,
-        *,
-        workers: int = 2,
-        redo: bool = False,
-    ) -> None:
-        self._protector, self._network_sha256 = protector, network_sha256
-        self._output, self._manifest, self._options = output, manifest, options
-        self._workers, self._redo = workers, redo
+    def __init__(self, protector: Protector, ledger: Ledger, workers: int = 2) -> None:
+        self._protector, self._ledger, self._workers = protector, ledger, workers
+        self._options = ledger.options
 
     def run(self, jobs: Iterable[Job], stop: Stop) -> Iterator[Outcome]:
         """One outcome per photo. Once `stop` says so, only what is being written is finished."""
@@ -112,9 +76,9 @@ class PhotoStream:
         digest = None
         try:
             digest = sha256_of(job.source)
-            done = self._done_before(job, digest)
+            done = self._ledger.done_before(job, digest)
             if done is not None:
-                return Outcome(job, done, was_done=True)
+                return done
             photo = read_photo(job.source)
             pixels = photo.pixels
             if self._options.format == "jpeg" and photo.alpha is not None:
@@ -123,22 +87,12 @@ class PhotoStream:
             box = square(job.region, height, width) if job.region else centre_box(height, width)
             return _Ready(job, photo, pixels, box, self._protector.crop(pixels, box), digest)
         except (ValueError, OSError) as error:
-            return self._failed(job, error, digest)
-
-    def _done_before(self, job: Job, digest: str) -> Record | None:
-        record = self._manifest.latest.get(job.output)
-        if self._redo or record is None or not record.is_ok:
-            return None
-        now = (digest, self._network_sha256, self._options.for_manifest(job))
-        if (record.input_sha256, record.network_sha256, record.options) != now:
-            return None
-        path = self._output / job.output
-        return record if path.is_file() and sha256_of(path) == record.output_sha256 else None
+            return self._ledger.failed(job, error, digest)
 
     def _finish(self, ready: _Ready, output: np.ndarray) -> Outcome:
         """The photo protected, written, read back, measured and recorded."""
         job, photo, options = ready.job, ready.photo, self._options
-        path = self._output / job.output
+        path = self._ledger.output / job.output
         try:
             write_photo(
                 path,
@@ -152,9 +106,9 @@ class PhotoStream:
             measured = _measure(ready.pixels, read_rgb(path), ready.box)
             output_sha256 = sha256_of(path)
         except (ValueError, OSError) as error:
-            return self._failed(job, error, ready.input_sha256)
+            return self._ledger.failed(job, error, ready.input_sha256)
         height, width, _ = ready.pixels.shape
-        return self._recorded(
+        return self._ledger.recorded(
             job,
             status="ok",
             input_sha256=ready.input_sha256,
@@ -163,21 +117,6 @@ class PhotoStream:
             box=tuple(ready.box),
             **measured,
         )
-
-    def _failed(self, job: Job, error: Exception, digest: str | None) -> Outcome:
-        reason = getattr(error, "reason", None) or getattr(error, "strerror", None) or str(error)
-        return self._recorded(job, status="failed", input_sha256=digest, reason=reason)
-
-    def _recorded(self, job: Job, **fields: Any) -> Outcome:
-        record = Record(
-            input=job.name,
-            output=job.output,
-            network_sha256=self._network_sha256,
-            options=self._options.for_manifest(job),
-            **fields,
-        )
-        self._manifest.append(record)
-        return Outcome(job, record, was_done=False)
 
 
 def _in_order(

@@ -1,43 +1,35 @@
-"""Protect photos: python -m dfd_jax.protect INPUT... OUTPUT --workdir W
+"""Protect photos and videos: python -m dfd_jax.protect INPUT... OUTPUT --workdir W
 
-INPUT: photos and folders (with their subfolders). OUTPUT: a folder that gets the protected photos
-under the same names, and manifest.jsonl with one line per photo. Run the same command again to
-continue where it stopped.
+INPUT: photos, videos and folders (with their subfolders). OUTPUT: a folder that gets the protected
+files under the same names, and manifest.jsonl with one line for each. Run the same command again to
+continue where it stopped; a video that was not finished begins anew.
 """
 
 import argparse
 import os
 import pathlib
-import statistics
 import sys
-import time
 from collections.abc import Sequence
 
 from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
-)
 
 from dfd_jax import cli, jobs, models
+from dfd_jax.data.video_rewriting import LOSSLESS
 from dfd_jax.jobs import Job
+from dfd_jax.ledger import Ledger, Options
 from dfd_jax.manifest import Manifest
 from dfd_jax.models.frozen import FrozenPerturber
-from dfd_jax.photo_stream import Options, Outcome, PhotoStream
+from dfd_jax.photo_stream import PhotoStream
 from dfd_jax.progress import StopRequest, stop_on_signals
 from dfd_jax.protector import Protector
+from dfd_jax.summary import Summary
+from dfd_jax.video_stream import VideoStream
 
 EXPORTED = "perturber.safetensors"  # what a training run leaves in its workdir
-REASONS_SHOWN = 50
-SECONDS_BETWEEN_LINES = 10.0  # of progress, where there is no terminal
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command. Returns 0 if all photos are protected, 1 if any failed, 2 if it could not
+    """Run the command. Returns 0 if all files are protected, 1 if any failed, 2 if it could not
     start, 130 if it was stopped.
     """
     arguments = _parser().parse_intermixed_args(argv)
@@ -49,123 +41,60 @@ def main(argv: Sequence[str] | None = None) -> int:
         manifest = Manifest(output)
         _refuse_to_overwrite(arguments, todo, output, manifest)
         perturber = _perturber(arguments)
-        protector = Protector(perturber, min(arguments.batch, len(todo)))
+        has_video = any(job.is_video for job in todo)
+        batch = arguments.batch if has_video else min(arguments.batch, len(todo))
+        protector = Protector(perturber, batch)
         output.mkdir(parents=True, exist_ok=True)
-        options = Options(arguments.format, arguments.quality, arguments.keep_metadata)
     except (ValueError, OSError) as error:
         print(f"protect: {error}", file=sys.stderr)
         return 2
+    options = Options(
+        arguments.format, arguments.quality, arguments.video_quality, arguments.keep_metadata
+    )
     with manifest, stop_on_signals() as stop:
-        stream = PhotoStream(
-            protector,
-            perturber.card.sha256,
-            output,
-            manifest,
-            options,
-            workers=arguments.workers,
-            redo=arguments.overwrite,
-        )
-        return _run(stream, todo, stop, console, f"{manifest.path}")
+        ledger = Ledger(manifest, output, perturber.card.sha256, options, arguments.overwrite)
+        summary = Summary(console, todo)
+        _run(todo, protector, ledger, arguments.workers, stop, summary)
+        summary.show(f"{manifest.path}")
+        return _status(summary, len(todo), stop, console)
 
 
 def _run(
-    stream: PhotoStream, todo: list[Job], stop: StopRequest, console: Console, manifest: str
-) -> int:
-    with Summary(console, len(todo)) as summary:
-        for outcome in stream.run(todo, lambda: bool(stop)):
+    todo: list[Job],
+    protector: Protector,
+    ledger: Ledger,
+    workers: int,
+    stop: StopRequest,
+    summary: Summary,
+) -> None:
+    """Photos first, many at a time; then the videos, one after another."""
+    photos = [job for job in todo if not job.is_video]
+    videos = [job for job in todo if job.is_video]
+
+    def is_stopped() -> bool:
+        return bool(stop)
+
+    with summary:
+        for outcome in PhotoStream(protector, ledger, workers).run(photos, is_stopped):
             summary.add(outcome)
-    summary.show(manifest)
-    if stop and summary.count < len(todo):
+        stream = VideoStream(protector, ledger, workers)
+        for outcome in stream.run(videos, is_stopped, summary.show_video):
+            summary.add(outcome)
+
+
+def _status(summary: Summary, total: int, stop: StopRequest, console: Console) -> int:
+    """The command's exit status; says how to go on if it was stopped."""
+    if stop and summary.count < total:
         console.print(
-            f"stopped: {summary.count} of {len(todo)} photos are done; "
+            f"stopped: {summary.count} of {total} {summary.what} are done; "
             "run the same command again for the rest"
         )
         return 130
     return 1 if summary.failures else 0
 
 
-class Summary:
-    """What a person sees: a progress bar (lines in a log), and at the end what was done."""
-
-    def __init__(self, console: Console, total: int) -> None:
-        self._console, self._total = console, total
-        self._protected = self._was_done = self._linf = 0
-        self._psnrs: list[float] = []
-        self.failures: list[tuple[str, str]] = []
-        self._began = self._last_line = time.monotonic()
-        self._bar = Progress(
-            TextColumn("protecting"),
-            BarColumn(bar_width=24),
-            MofNCompleteColumn(),
-            TimeElapsedColumn(),
-            TextColumn("left"),
-            TimeRemainingColumn(),
-            TextColumn("{task.fields[rate]}"),
-            console=console,
-            disable=not console.is_terminal,
-        )
-        self._task = self._bar.add_task("", total=total, rate="starting …")
-
-    def __enter__(self) -> "Summary":
-        self._bar.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._bar.stop()
-        self._seconds = time.monotonic() - self._began
-
-    @property
-    def count(self) -> int:
-        """Photos with an outcome so far."""
-        return self._protected + self._was_done + len(self.failures)
-
-    def add(self, outcome: Outcome) -> None:
-        """Count one photo and show it."""
-        record = outcome.record
-        if not record.is_ok:
-            self.failures.append((str(outcome.job.source), record.reason or ""))
-        else:
-            self._protected += not outcome.was_done
-            self._was_done += outcome.was_done
-            self._linf = max(self._linf, record.linf_255 or 0)
-            if record.psnr_region is not None:
-                self._psnrs.append(record.psnr_region)
-        now = time.monotonic()
-        rate = f"{self._rate(now - self._began):.1f} photos/s"
-        self._bar.update(self._task, completed=self.count, rate=rate)
-        if not self._console.is_terminal and now - self._last_line > SECONDS_BETWEEN_LINES:
-            self._last_line = now
-            left = (self._total - self.count) * (now - self._began) / self.count
-            self._console.print(f"{self.count}/{self._total} photos  {rate}  {left:.0f} s left")
-
-    def show(self, manifest: str) -> None:
-        """Print the totals, then every photo that failed and why."""
-        parts = [f"{self._protected} protected"]
-        if self._was_done:
-            parts.append(f"{self._was_done} were done already")
-        parts.append(f"{len(self.failures)} failed")
-        lines = [", ".join(parts)]
-        if self._psnrs:
-            lines[0] += (
-                f"; largest change {self._linf} levels of 255, median PSNR of the protected "
-                f"regions {statistics.median(self._psnrs):.1f} dB"
-            )
-        if self._protected:
-            lines[0] += f"; {self._rate(self._seconds):.1f} photos/s"
-        lines += [f"  failed: {source}: {reason}" for source, reason in self.failures][
-            : REASONS_SHOWN + 1
-        ]
-        if len(self.failures) > REASONS_SHOWN:
-            lines[-1] = f"  … and {len(self.failures) - REASONS_SHOWN} more"
-        lines.append(f"details: {manifest}")
-        self._console.print("\n".join(lines))
-
-    def _rate(self, seconds: float) -> float:
-        return self._protected / max(seconds, 1e-9)
-
-
 def _jobs(arguments: argparse.Namespace, console: Console) -> list[Job]:
-    """The photos asked for. ValueError if none, or if the arguments do not fit together."""
+    """The files asked for. ValueError if none, or if the arguments do not fit together."""
     inputs = arguments.paths[:-1]
     if arguments.list and inputs:
         raise ValueError("give either INPUTs or --list, and then OUTPUT")
@@ -174,14 +103,14 @@ def _jobs(arguments: argparse.Namespace, console: Console) -> list[Job]:
     if arguments.list:
         found = jobs.read_list(arguments.list, arguments.root)
     else:
-        found = jobs.find_photos(inputs)
+        found = jobs.find_inputs(inputs)
     regions = jobs.read_regions(arguments.boxes) if arguments.boxes else {}
     strangers = sorted(set(regions) - set(found))
     if strangers:
-        example = f"for example {strangers[0]}; photos are called like {next(iter(found))}"
+        example = f"for example {strangers[0]}; files are called like {next(iter(found))}"
         if len(strangers) == len(regions):
-            raise ValueError(f"{arguments.boxes}: none of its names is a photo's, {example}")
-        console.print(f"{arguments.boxes}: {len(strangers)} names are no photo's, {example}")
+            raise ValueError(f"{arguments.boxes}: none of its names is a file's, {example}")
+        console.print(f"{arguments.boxes}: {len(strangers)} names are no file's, {example}")
     outputs = jobs.output_names(found, arguments.format)
     return [Job(name, found[name], outputs[name], regions.get(name)) for name in found]
 
@@ -237,29 +166,56 @@ def _parser() -> argparse.ArgumentParser:
         description=summary,
     )
     add = parser.add_argument
-    add("paths", nargs="+", metavar="INPUT... OUTPUT", help="photos or folders, then a folder")
+    add(
+        "paths",
+        nargs="+",
+        metavar="INPUT... OUTPUT",
+        help="photos, videos or folders, then a folder",
+    )
     add("--workdir", help="a training run: its perturber.safetensors is used")
     add("--network", help="a perturber's .safetensors file, or zoo:NAME")
     add("--list", metavar="FILE", help="a text file with one path a line, in place of INPUT")
     add("--root", default=".", help="the folder that --list's paths start at (default: this one)")
-    add("--format", choices=("png", "jpeg"), default="png", help="default png, which is exact")
+    add(
+        "--format",
+        choices=("png", "jpeg"),
+        default="png",
+        help="of photos (default png, which is exact); videos keep theirs",
+    )
     add("--quality", type=_quality, default=98, help="of JPEG, 1 to 100 (default 98)")
+    add(
+        "--video_quality",
+        type=_video_quality,
+        default=12,
+        metavar="CRF",
+        help="of videos: 1 to 51, lower is better and larger (default 12); or lossless, with "
+        "every pixel exact, which few players show",
+    )
     add(
         "--boxes",
         metavar="FILE",
-        help="protected region of each photo in its upright pixels, by its path inside the input "
+        help="protected region of each file in its upright pixels, by its path inside the input "
         'folder: JSON {"a/b.jpg": [left, top, side]} or CSV with the header path,left,top,side; '
-        "width,height in place of side stands for the square around that rectangle. Photos "
+        "width,height in place of side stands for the square around that rectangle. Files "
         "without one: the largest centred square",
     )
-    add("--keep_metadata", action="store_true", help="keep EXIF, such as GPS (default: dropped)")
+    add(
+        "--keep_metadata",
+        action="store_true",
+        help="keep EXIF and tags like GPS (default: dropped)",
+    )
     add("--overwrite", action="store_true", help="redo what is done; replace files in OUTPUT")
-    add("--batch", type=_positive, default=16, help="photos per pass of the network (default 16)")
+    add(
+        "--batch",
+        type=_positive,
+        default=16,
+        help="photos or frames at once (default 16)",
+    )
     add(
         "--workers",
         type=_positive,
         default=os.cpu_count() or 1,
-        help="threads that read and write photos (default: one per processor)",
+        help="threads that read and write files (default: one per processor)",
     )
     return parser
 
@@ -268,6 +224,15 @@ def _positive(text: str) -> int:
     value = int(text)
     if value < 1:
         raise argparse.ArgumentTypeError(f"found {value}, expected at least 1")
+    return value
+
+
+def _video_quality(text: str) -> int:
+    if text == "lossless":
+        return LOSSLESS
+    value = int(text)
+    if not 1 <= value <= 51:
+        raise argparse.ArgumentTypeError(f"found {value}, expected 1 to 51, or lossless")
     return value
 
 

@@ -55,22 +55,22 @@ def make(folder, *names):
 
 def test_one_folder_names_photos_by_their_path_inside_it(tmp_path):
     make(tmp_path, "in/a.jpg", "in/b/c.png", "in/notes.txt")
-    found = jobs.find_photos([str(tmp_path / "in")])
+    found = jobs.find_inputs([str(tmp_path / "in")])
     assert found == {"a.jpg": tmp_path / "in/a.jpg", "b/c.png": tmp_path / "in/b/c.png"}
 
 
 def test_several_folders_keep_their_own_names(tmp_path):
     make(tmp_path, "x/a.jpg", "y/a.jpg", "b.jpg")
-    found = jobs.find_photos([str(tmp_path / name) for name in ("x", "y", "b.jpg")])
+    found = jobs.find_inputs([str(tmp_path / name) for name in ("x", "y", "b.jpg")])
     assert list(found) == ["x/a.jpg", "y/a.jpg", "b.jpg"]
 
 
 def test_two_photos_of_one_name_are_refused_and_one_given_twice_is_taken_once(tmp_path):
     make(tmp_path, "x/a.jpg", "y/a.jpg")
     first, second = str(tmp_path / "x/a.jpg"), str(tmp_path / "y/a.jpg")
-    assert len(jobs.find_photos([first, first])) == 1
+    assert len(jobs.find_inputs([first, first])) == 1
     with pytest.raises(ValueError, match=r"both be called a\.jpg"):
-        jobs.find_photos([first, second])
+        jobs.find_inputs([first, second])
 
 
 def test_a_list_keeps_the_tree_below_its_root(tmp_path):

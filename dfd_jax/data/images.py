@@ -120,10 +120,12 @@ def write_photo(
         image.save(file, format, **options)
 
 
-def list_images(root: str | os.PathLike[str]) -> list[str]:
+def list_images(
+    root: str | os.PathLike[str], suffixes: frozenset[str] = IMAGE_SUFFIXES
+) -> list[str]:
     """Relative paths (with `/`) of the photos in a folder and below, sorted.
 
-    A photo is a file with one of `IMAGE_SUFFIXES` in either case; hidden files and folders are left
+    A photo is a file with one of the `suffixes` in either case; hidden files and folders are left
     out. ValueError if `root` is not a folder.
     """
     if not os.path.isdir(root):
@@ -134,7 +136,7 @@ def list_images(root: str | os.PathLike[str]) -> list[str]:
         found += [
             pathlib.Path(folder, name).relative_to(root).as_posix()
             for name in files
-            if not name.startswith(".") and pathlib.Path(name).suffix.lower() in IMAGE_SUFFIXES
+            if not name.startswith(".") and pathlib.Path(name).suffix.lower() in suffixes
         ]
     return sorted(found)
 

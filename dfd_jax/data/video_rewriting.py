@@ -44,6 +44,7 @@ CONTAINERS = {
     ".webm": ("webm", "libvpx-vp9"),
     ".avi": ("avi", "libx264"),
 }
+UNWRITABLE = frozenset({".mpg", ".mpeg", ".wmv", ".flv", ".3gp", ".ts", ".mts", ".m2ts", ".ogv"})
 LOSSLESS = 0  # as a quality
 
 _SAME_CODEC = {"h264": "libx264", "hevc": "libx265", "vp9": "libvpx-vp9"}
@@ -86,21 +87,23 @@ def rewrite_video(
     recording are dropped unless `keep_metadata`; so are, always, covers (they would show the face
     as it was) and data streams (they may say where it was).
 
-    The target appears once it is complete. UnreadableImage for a broken source; ValueError for what
-    cannot be written: another suffix, or a second moving picture, as it would stay unprotected.
+    UnreadableImage for a broken source; ValueError for what cannot be written: another suffix, or
+    a second moving picture, as it would stay unprotected. What was written by then stays: see
+    `replacing`.
     """
     path = pathlib.Path(target)
     container = _container(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
     is_quicktime = container in ("mp4", "mov")
     flags = {"movflags": "+faststart" + "+use_metadata_tags" * keep_metadata}
-    with open_video(source) as reading, replacing(path) as temporary:
+    with open_video(source) as reading:
         stream = _only_video(reading, source)
         with open_video(source) as peeking:
             first = first_frame(peeking, video_stream(peeking, source), source)
         with (
             _saying(path),
             av.open(
-                os.fspath(temporary),
+                os.fspath(path),
                 "w",
                 format=container,
                 container_options=flags if is_quicktime else {},
@@ -119,12 +122,12 @@ def rewrite_video(
 
 @contextmanager
 def replacing(path: pathlib.Path) -> Iterator[pathlib.Path]:
-    """A hidden file's name beside `path`; the file takes its place on success, or vanishes.
+    """The name of a hidden file beside `path`, which takes its place on success, or vanishes.
 
-    The name is always the same, so what a killed process left is overwritten by the next one.
+    It is always the same, so what a killed process left is overwritten by the next one.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.part")
+    temporary = path.with_name(f".part-{path.name}")
     try:
         yield temporary
         with open(temporary, "rb") as file:
@@ -332,7 +335,7 @@ def _container(path: pathlib.Path) -> str:
     suffix = path.suffix.lower()
     if suffix not in CONTAINERS:
         known = " ".join(sorted(CONTAINERS))
-        raise ValueError(f"found a video called {path.name}, can write {known}")
+        raise ValueError(f"cannot write {suffix} videos, only {known}; convert it first")
     return CONTAINERS[suffix][0]
 
 
