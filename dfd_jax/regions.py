@@ -40,9 +40,8 @@ class RegionTraining:
 
     def __post_init__(self) -> None:
         if self.degradation not in DEGRADATIONS:
-            known = ", ".join(DEGRADATIONS)
             raise ValueError(
-                f"regions.degradation is {self.degradation!r}, expected one of {known}"
+                f"regions.degradation is {self.degradation!r}, expected {' or '.join(DEGRADATIONS)}"
             )
 
     def rate_at(self, step: Int[Array, ""]) -> Float[Array, ""]:
@@ -120,7 +119,7 @@ def _blur_matrix(side: int, shrink: float, sigma: float) -> np.ndarray:
     apart = np.abs(np.arange(small)[:, None] - np.arange(small))
     kernel = np.exp(-0.5 * np.square(apart / sigma)) * (apart <= BLUR_RADIUS)
     kernel /= kernel.sum(1, keepdims=True)  # at the border, of the pixels that there are
-    return resampling.aligned(small, side) @ kernel @ resampling.aligned(side, small)
+    return resampling.aligned(small, side) @ kernel @ resampling.windows(side, small)
 
 
 def _distance(a: Array, b: Array) -> Array:

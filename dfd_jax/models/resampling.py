@@ -33,7 +33,7 @@ def adaptive_average(
     maps: Float[Array, "b h w c"], height: int, width: int
 ) -> Float[Array, "b H W c"]:
     """`F.adaptive_avg_pool2d`: means over windows that overlap where sizes do not divide."""
-    return resample(maps, _windows(maps.shape[1], height), _windows(maps.shape[2], width))
+    return resample(maps, windows(maps.shape[1], height), windows(maps.shape[2], width))
 
 
 def resample(
@@ -60,7 +60,8 @@ def _nearest(size: int, to: int) -> Matrix:
     return np.eye(size)[np.arange(to) * size // to]
 
 
-def _windows(size: int, to: int) -> Matrix:
+def windows(size: int, to: int) -> Matrix:
+    """What `adaptive_average` multiplies with to bring `size` pixels to `to`."""
     start, end = np.arange(to) * size // to, -(-(np.arange(to) + 1) * size // to)
     pixel: Any = np.arange(size)
     inside = (pixel >= start[:, None]) & (pixel < end[:, None])
