@@ -1,5 +1,8 @@
 """Defaults shared by every training of a perturber. A config file changes what its system needs."""
 
+import pathlib
+from collections.abc import Callable, Mapping
+
 import ml_collections
 
 from dfd_jax.config import Config
@@ -12,7 +15,7 @@ def get_config() -> Config:
     config.seed = 0
 
     config.data = ml_collections.ConfigDict()
-    config.data.kind = "auto"  # auto | celeba | folder | tfds | synthetic
+    config.data.kind = "auto"  # auto | celeba | folder | videos | tfds | synthetic
     config.data.root = ""  # folder of photos; ignored by synthetic
     config.data.split_protocol = "official"  # celeba: official | stargan
     config.data.count = 512  # synthetic: faces in the training split
@@ -26,8 +29,15 @@ def get_config() -> Config:
     config.perturber.hyper = ml_collections.ConfigDict()
     config.generators = ("zoo:stargan",)
     config.detectors = ("zoo:xception",)
-    config.condition = "random"  # one target name for all steps, or "random" at each step
+    # One condition for all steps, or "random": drawn anew for every photo at each step. With
+    # several generators: one for all, or one each, separated by commas.
+    config.condition = "random"
     config.dtype = "float32"  # compute type: float32 | bfloat16 (parameters stay float32)
+
+    config.driving = ml_collections.ConfigDict()  # of generators that animate a photo
+    config.driving.root = ""  # folder of videos, one motion each; empty: five drawn motions
+    config.driving.frames = 1  # driving frames a photo and step
+    config.driving.test_frames = 8  # driving frames of each clip in an evaluation
 
     config.budget = ml_collections.ConfigDict()
     config.budget.eps_255 = 6.375  # hard bound on every pixel
@@ -67,8 +77,68 @@ def get_config() -> Config:
     config.evaluate = ml_collections.ConfigDict()
     config.evaluate.photos = 0  # from the test split; 0 = all
     config.evaluate.detectors = ("zoo:xception", "zoo:resnet18", "zoo:resnet50")
-    config.evaluate.conditions = ()  # () = every condition of the generator
+    config.evaluate.conditions = ()  # () = those that the generator itself proposes
     config.evaluate.regions = (64, 128, 256)  # sides of photo regions to measure through files
     config.evaluate.channels = True  # JPEG, resize, blur, noise on the way to the attacker
     config.evaluate.batch_size = 16
     return config
+
+
+def variant(
+    file: str, arg: str | None, variants: Mapping[str | None, Callable[[Config], None]]
+) -> Config:
+    """The defaults, changed by the variant called `arg`. ValueError if a config has no such one."""
+    if arg not in variants:
+        known = " and ".join(f":{name}" for name in variants if name)
+        raise ValueError(
+            f"configs/{pathlib.Path(file).name} has no variant {arg!r}; it has {known}"
+        )
+    config = get_config()
+    variants[arg](config)
+    return config
+
+
+def embedded(config: Config, name: str) -> None:
+    """Small networks of the zoo on drawn faces."""
+    config.name = name
+    config.data.kind = "synthetic"
+    config.perturber.hyper = {"width": 16, "depth": 4}
+    config.detectors = ("zoo:xception",)
+    config.train.steps = 150
+    config.train.checkpoint_every = 50
+    config.evaluate.photos = 32
+    config.evaluate.channels = False
+
+
+def photos(config: Config, name: str) -> None:
+    """Small networks of the zoo on photographs in `config.data.root`."""
+    config.name = name
+    config.perturber.hyper = {"width": 16, "depth": 4}
+    config.detectors = ("zoo:xception", "zoo:resnet18")  # ResNet-50 stays unseen
+    config.objective.fake = 0.3
+    config.objective.ramp = 500  # break fakes first: from there detectors are won over faster
+    config.train.steps = 1500
+
+
+def paper(config: Config, name: str, size: int) -> None:
+    """The paper's scale on CelebA, with networks that take `size` pixels."""
+    config.name = name
+    config.data.kind = "celeba"
+    config.data.root = "celeba"
+    config.data.size = size
+    config.data.workers = 16
+    config.perturber.hyper = {"width": 64, "depth": 5}
+    config.detectors = ("weights/xception.safetensors",)
+    config.evaluate.detectors = tuple(
+        f"weights/{name}.safetensors" for name in ("xception", "resnet18", "resnet50")
+    )
+    config.evaluate.photos = 100  # the paper's number
+    config.evaluate.regions = (size, 2 * size, 4 * size)
+    config.channel.regions = (178, 256, 512, 1024)
+    config.dtype = "bfloat16"
+    config.train.batch_size = 256
+    config.train.steps = 20_000
+    config.train.learning_rate = 2e-4
+    config.train.warmup = 500
+    config.train.log_every = 50
+    config.train.checkpoint_every = 1000

@@ -2,8 +2,10 @@
 evaluate.
 """
 
+import functools
 import json
 import pathlib
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import jax
@@ -15,25 +17,64 @@ from jax.sharding import Mesh
 from dfd_jax import channel, models, objective, optimizer, sharding, writer
 from dfd_jax.budget import BOUNDS, Budget
 from dfd_jax.config import Config
-from dfd_jax.data import faces, images, pipeline
+from dfd_jax.data import celeba, faces, images, pipeline, videos
+from dfd_jax.data.action_units import is_action_unit
 from dfd_jax.forward import Opponents
 from dfd_jax.models.frozen import Card, FrozenDetector, FrozenGenerator, FrozenPerturber
+from dfd_jax.models.generators.fomm import FOMM
+from dfd_jax.models.generators.ganimation import OWN
 
 # What may differ between two starts of the same run without making it another run.
 FREE = ("train.log_every", "train.checkpoint_every", "train.keep")
 FREE_SECTIONS = ("evaluate", "name")
 
 
-def generators(config: Config, dtype: str) -> tuple[FrozenGenerator, ...]:
-    """The frozen deepfake generators of the config. ValueError if they do not ask for the same
-    attributes.
+def generators(config: Config, dtype: str, frames: int) -> tuple[FrozenGenerator, ...]:
+    """The frozen deepfake generators of the config.
+
+    Those that animate a photo know the config's driving motions, `frames` frames for each photo.
     """
-    found = tuple(_load(path, FrozenGenerator, dtype) for path in config.generators)
+    found = [_load(path, FrozenGenerator, dtype) for path in config.generators]
     if not found:
         raise ValueError("config.generators is empty: P needs at least one generator to disrupt")
-    if len({g.card.condition for g in found}) > 1:
-        raise ValueError("the generators have different conditions; train one P for each")
-    return found
+    return tuple(driven(net, config.driving.root, frames) for net in found)
+
+
+def driven(net: FrozenGenerator, root: str, frames: int) -> FrozenGenerator:
+    """The generator with the driving motions in the folder `root` (empty: drawn ones), `frames`
+    frames for each photo; the generator as it is if it does not animate.
+    """
+    if not isinstance(net, FOMM):
+        return net
+    clips = videos.driving_clips(root, net.card.input_size)
+    return net.with_motions(clips, frames_per_photo=frames)
+
+
+def label_names(generators: Iterable[FrozenGenerator]) -> tuple[str, ...]:
+    """All labels of photos that any of the generators asks for, each once."""
+    return tuple(dict.fromkeys(name for net in generators for name in net.labels))
+
+
+def targets(config: Config, generators: Sequence[FrozenGenerator]) -> tuple[str, ...]:
+    """The condition asked of each generator: `config.condition`, or its comma-separated parts.
+
+    ValueError if a generator does not know its target, or there are not as many as generators.
+    """
+    asked = tuple(part.strip() for part in config.condition.split(","))
+    asked = asked * len(generators) if len(asked) == 1 else asked
+    if len(asked) != len(generators):
+        raise ValueError(
+            f"config.condition names {len(asked)} conditions for {len(generators)} generators; "
+            "give one for all, or one each, separated by commas"
+        )
+    for path, net, target in zip(config.generators, generators, asked, strict=True):
+        labels = jnp.zeros((1, len(net.labels)))
+        try:
+            draw = functools.partial(net.sample_condition, target=target)
+            jax.eval_shape(draw, jax.random.key(0), labels)
+        except ValueError as error:
+            raise ValueError(f"config.condition, {path}: {error}") from error
+    return asked
 
 
 def detectors(paths: tuple[str, ...], dtype: str) -> tuple[FrozenDetector, ...]:
@@ -52,7 +93,7 @@ def opponents(config: Config) -> Opponents:
         square = images.crop_resize(picture, box, size)
         target = jnp.asarray(square, jnp.float32) / 127.5 - 1.0
     return Opponents(
-        generators=generators(config, config.dtype),
+        generators=generators(config, config.dtype, config.driving.frames),
         detectors=detectors(tuple(config.detectors), config.dtype),
         regions=tuple(channel.Region.of_side(side, size) for side in sides),
         target=target,
@@ -121,8 +162,10 @@ def batches(
     workdir: pathlib.Path,
 ) -> Any:
     """An endless iterator over this process's part of the training batches."""
+    photos = source(config, "train", attribute_names)
+    _check_labels(config, photos)
     return pipeline.make_loader(
-        source(config, "train", attribute_names),
+        photos,
         batch_size=sharding.local_batch_size(config.train.batch_size, mesh),
         size=config.data.size,
         crop=config.data.crop or None,
@@ -134,15 +177,27 @@ def batches(
     )
 
 
+def _check_labels(config: Config, photos: faces.FaceSource) -> None:
+    """ValueError if photos should keep their own expression and nobody knows which that is."""
+    unknown = [name for name in photos.attribute_names if name not in photos.known_names]
+    units = [name for name in unknown if is_action_unit(name)]
+    if OWN in config.condition.split(",") and units:
+        raise ValueError(
+            f"config.condition asks for each photo's own expression, but its action units are not "
+            f"known ({units[0]} … {units[-1]}); {celeba.LAYOUT}"
+        )
+
+
 def check(config: Config, against: Opponents) -> None:
     """ValueError for what would only show after hours: networks that do not fit their part."""
     for path, generator in zip(config.generators, against.generators, strict=True):
-        if generator.card.input_size != config.data.size:
+        if generator.card.input_size > config.data.size:
             raise ValueError(
                 f"{path} takes {generator.card.input_size} px, but config.data.size is "
                 f"{config.data.size}; set --config.data.size={generator.card.input_size}, or "
                 "convert the checkpoint with --input-size"
             )
+    targets(config, against.generators)
     judged = dict.fromkeys((*config.detectors, *config.evaluate.detectors))
     for path, net in zip(judged, detectors(tuple(judged), "float32"), strict=True):
         if net.card.real_index is None:

@@ -7,7 +7,6 @@ fakes that detectors judge. Batches are padded to one size, so that each network
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float, UInt8
@@ -15,27 +14,36 @@ from jaxtyping import Float, UInt8
 from dfd_jax import pixels, steps
 from dfd_jax.models.frozen import FrozenDetector, FrozenGenerator
 
+Photos = Mapping[int, UInt8[np.ndarray, "n s s 3"]]  # the same photos at every generator's size
+
 
 class Networks(NamedTuple):
     """Everything an evaluation asks, by name."""
 
     generators: Mapping[str, FrozenGenerator]
     detectors: Mapping[str, FrozenDetector]
+    label_names: tuple[str, ...]  # what the photos' attributes are
     batch_size: int = 16
+
+    @property
+    def sizes(self) -> tuple[int, ...]:
+        """The sides of the squares that the generators take, each once."""
+        return tuple(dict.fromkeys(g.card.input_size for g in self.generators.values()))
 
 
 class Fakes(NamedTuple):
-    """One generator's fakes under one condition for every photo, and what each detector says of
-    them.
+    """One generator's fakes under one condition, and what each detector says of them.
+
+    k is 1, or the number of driving frames of the condition.
     """
 
-    images: UInt8[np.ndarray, "n s s 3"]
-    p_reals: dict[str, Float[np.ndarray, " n"]]
+    images: UInt8[np.ndarray, "n k s s 3"]
+    p_reals: dict[str, Float[np.ndarray, "n k"]]
 
     @property
-    def units(self) -> Float[np.ndarray, "n s s 3"]:
-        """The fakes on [-1, 1]."""
-        return units(self.images)
+    def units(self) -> Float[np.ndarray, "m s s 3"]:
+        """All n x k fakes on [-1, 1], those of the first photo first."""
+        return units(self.images.reshape(-1, *self.images.shape[2:]))
 
 
 def units(images: UInt8[np.ndarray, "n s s 3"]) -> Float[np.ndarray, "n s s 3"]:
@@ -43,15 +51,24 @@ def units(images: UInt8[np.ndarray, "n s s 3"]) -> Float[np.ndarray, "n s s 3"]:
     return images.astype(np.float32) / pixels.LEVELS_PER_UNIT - 1.0
 
 
-def conditions_of(generator: FrozenGenerator, wanted: tuple[str, ...]) -> tuple[str, ...]:
-    """The conditions to evaluate: those wanted, or all that the generator knows."""
-    unknown = [c for c in wanted if c not in generator.card.condition]
+def conditions_of(
+    generators: Mapping[str, FrozenGenerator], wanted: tuple[str, ...]
+) -> dict[str, tuple[str, ...]]:
+    """The conditions to evaluate, by generator: those wanted that it knows, else its own choice.
+
+    ValueError if a condition is wanted that no generator knows.
+    """
+    known = {c for net in generators.values() for c in net.conditions}
+    unknown = [c for c in wanted if c not in known]
     if unknown:
         raise ValueError(
             f"unknown conditions {', '.join(unknown)}; "
-            f"the generator has {', '.join(generator.card.condition)}"
+            f"the generators have {', '.join(sorted(known))}"
         )
-    return wanted or generator.card.condition
+    return {
+        name: tuple(c for c in wanted if c in net.conditions) or net.test_conditions
+        for name, net in generators.items()
+    }
 
 
 def make_fakes(
@@ -63,12 +80,13 @@ def make_fakes(
 ) -> Fakes:
     """G(photo, condition) for every photo, as 8-bit pictures, with every detector's verdict."""
     net, judges = networks.generators[generator], tuple(networks.detectors.values())
+    labels = steps.pick_labels(net, attributes, networks.label_names)
     images, verdicts = [], []
-    for batch, labels, count in _batches(networks.batch_size, photos, attributes):
-        target = net.sample_condition(jax.random.key(0), jnp.asarray(labels), condition)
+    for batch, asked, count in _batches(networks.batch_size, photos, labels):
+        target = net.test_condition(jnp.asarray(asked), condition)
         seen = steps.fake_and_judge(net, judges, jnp.asarray(batch), target)
-        images.append(np.asarray(seen.fakes)[:count])
-        verdicts.append([np.asarray(p)[:count] for p in seen.p_reals])
+        images.append(_by_photo(seen.fakes, len(batch))[:count])
+        verdicts.append([_by_photo(p, len(batch))[:count] for p in seen.p_reals])
     return Fakes(np.concatenate(images), _by_name(networks, verdicts))
 
 
@@ -83,7 +101,13 @@ def judge(
     return _by_name(networks, verdicts)
 
 
-def _by_name(networks: Networks, verdicts: list[Any]) -> dict[str, Float[np.ndarray, " n"]]:
+def _by_photo(array: Any, photos: int) -> np.ndarray:
+    """Photo-major results with the frames of each photo on an axis of their own."""
+    found = np.asarray(array)
+    return found.reshape(photos, -1, *found.shape[1:])
+
+
+def _by_name(networks: Networks, verdicts: list[Any]) -> dict[str, np.ndarray]:
     return {
         name: np.concatenate([batch[i] for batch in verdicts])
         for i, name in enumerate(networks.detectors)

@@ -92,32 +92,47 @@ def ready_fakes(config: Config, split: str, workdir: pathlib.Path) -> faces.Face
     for path in config.fakes.generators:
         name = path.removeprefix("zoo:").replace("/", "-")
         folder = workdir / "fakes" / name / split
-        _generate(config, models.load(path), split, folder)
+        _generate(config, load_generator(path), split, folder)
         found.append(faces.PhotoFolder(folder, "all"))
     return faces.Cached(faces.Concatenation(found)) if found else None
+
+
+def load_generator(path: str) -> FrozenGenerator:
+    """The generator in a file, ready to be asked. ValueError if the file holds something else."""
+    net = models.load(path)
+    if not isinstance(net, FrozenGenerator):
+        raise ValueError(f"{path} holds {net.card.model}, which is not a generator")
+    return assembly.driven(net, "", frames=1)
 
 
 def generate(
     net: FrozenGenerator, photos: np.ndarray, attributes: np.ndarray, target: str, rng: jax.Array
 ) -> np.ndarray:
-    """The generator's fakes of 8-bit photos for one target, as 8-bit pictures of its own size."""
+    """The generator's fakes of 8-bit photos for one target, as 8-bit pictures of its own size.
+
+    `attributes` are the photos' `faces.ATTRIBUTES`; other labels count as absent (0).
+    """
 
     @jax.jit
     def fakes_of(net: FrozenGenerator, photos: jax.Array, condition: Any) -> jax.Array:
         return pixels.to_uint8(net(pixels.from_uint8(photos), condition))
 
-    condition = net.sample_condition(rng, jnp.asarray(attributes), target)
-    parts = range(0, len(photos), 32)
-    made = [fakes_of(net, photos[i : i + 32], condition[i : i + 32]) for i in parts]
-    return np.concatenate([np.asarray(part) for part in made])
+    known = dict(zip(faces.ATTRIBUTES, attributes.T, strict=True))
+    labels = np.zeros((len(photos), len(net.labels)), np.float32)
+    for column, name in enumerate(net.labels):
+        labels[:, column] = known.get(name, 0.0)
+    condition = net.sample_condition(rng, jnp.asarray(labels), target)
+    made = []
+    for i in range(0, len(photos), 32):
+        part = jax.tree.map(lambda leaf, i=i: leaf[i : i + 32], condition)
+        made.append(np.asarray(fakes_of(net, photos[i : i + 32], part)))
+    return np.concatenate(made)
 
 
-def _generate(config: Config, net: Any, split: str, folder: pathlib.Path) -> None:
+def _generate(config: Config, net: FrozenGenerator, split: str, folder: pathlib.Path) -> None:
     """Write one fake of every photo of a split, under a random condition, unless that is done."""
     if folder.exists():
         return
-    if not isinstance(net, FrozenGenerator):
-        raise ValueError(f"fakes.generators: {net.card.model} is not a generator")
     source = faces.Concatenation(list(sources(config, split).values()))
     exam = pairs.make_exam(
         split,

@@ -41,7 +41,7 @@ def marks_on_generator(net: FrozenDetector, generator: FrozenGenerator, exam: Ex
     """q, AUC and counts on a generator's fakes of the exam's photos: per condition, and pooled."""
     reals = detection.score(net, exam.reals)
     scores = {}
-    for name in generator.card.condition:
+    for name in generator.test_conditions:
         rng = jax.random.key(0)  # named targets do not draw
         fakes = detector_data.generate(generator, exam.reals, exam.attributes, name, rng)
         scores[name] = detection.score(net, fakes)

@@ -9,7 +9,7 @@ import hashlib
 import json
 import pathlib
 import time
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
@@ -26,20 +26,20 @@ from dfd_jax import (
     provenance,
     report,
     sharding,
+    showcase,
     transit,
     writer,
 )
 from dfd_jax.attacker import Networks
 from dfd_jax.config import Config
-from dfd_jax.data import images, pipeline
+from dfd_jax.data import images, pipeline, videos
 from dfd_jax.data.faces import Face
-from dfd_jax.evaluation import Arrived, Subject
+from dfd_jax.evaluation import Arrived, Conditions, Subject
 from dfd_jax.models.frozen import FrozenPerturber
 from dfd_jax.protector import Protector
 
-GRID_PHOTOS = 6
 NOT_TESTED = (
-    "generators other than those listed, GANimation and First Order Motion among them",
+    "generators other than those listed",
     "an attacker who trains a generator on protected photos",
     "an attacker who removes the perturbation on purpose",
     "crops and alignments that differ from the region that was protected",
@@ -53,10 +53,9 @@ def evaluate_run(workdir: pathlib.Path, console: Console) -> dict[str, Any]:
     if not isinstance(perturber, FrozenPerturber):
         raise ValueError(f"{workdir}/perturber.safetensors is a {perturber.card.model}")
     networks = _networks(config)
-    generator = next(iter(networks.generators.values()))
-    conditions = attacker.conditions_of(generator, tuple(config.evaluate.conditions))
+    conditions = attacker.conditions_of(networks.generators, tuple(config.evaluate.conditions))
     faces = pipeline.read_split(
-        assembly.source(config, "test", generator.card.condition),
+        assembly.source(config, "test", networks.label_names),
         limit=config.evaluate.photos or None,
         seed=config.seed,
         skipped_file=workdir / "skipped.txt",
@@ -65,64 +64,70 @@ def evaluate_run(workdir: pathlib.Path, console: Console) -> dict[str, Any]:
     if skipped:
         console.print(f"{skipped} photos could not be read, see {workdir}/skipped.txt")
     subject = Subject.from_faces(faces, config.data.crop or None)
+    protector = Protector(perturber, config.evaluate.batch_size)
+    test = Test(networks, conditions, subject, protector)
     with console.status(f"evaluating {len(faces)} photos through files …"):
-        results, panels = _measure_all(config, networks, conditions, subject, perturber, console)
+        results, exhibits = _measure_all(config, test, console)
+        results["speed"] = _speed(perturber, subject.crops(protector.input_size))
     results = {**_provenance(config, networks, perturber, faces, skipped), **results}
-    _write(workdir, results, panels)
+    written = _write(workdir, config, results, exhibits, conditions)
     report.print_evaluation(results, console)
-    console.print(f"\nwrote {workdir}/evaluation.json, grid.png, report.html", highlight=False)
+    console.print(f"\nwrote {', '.join(written)} in {workdir}", highlight=False)
     return results
+
+
+class Test(NamedTuple):
+    """One evaluation: who attacks and judges, what is asked, on which photos, and who protects."""
+
+    networks: Networks
+    conditions: Conditions
+    subject: Subject
+    protector: Protector
 
 
 def _networks(config: Config) -> Networks:
     """Everything that judges, in float32 whatever P was trained in."""
     judged = tuple(dict.fromkeys((*config.detectors, *config.evaluate.detectors)))
-    generators = assembly.generators(config, "float32")
+    generators = assembly.generators(config, "float32", config.driving.test_frames)
     detectors = assembly.detectors(judged, "float32")
     name = assembly.network_name
     return Networks(
         {name(p): g for p, g in zip(config.generators, generators, strict=True)},
         {name(p): d for p, d in zip(judged, detectors, strict=True)},
+        assembly.label_names(generators),
         config.evaluate.batch_size,
     )
 
 
 def _measure_all(
-    config: Config,
-    networks: Networks,
-    conditions: tuple[str, ...],
-    subject: Subject,
-    perturber: FrozenPerturber,
-    console: Console,
-) -> tuple[dict[str, Any], list[dict[str, np.ndarray]]]:
-    size, protector = config.data.size, Protector(perturber, config.evaluate.batch_size)
-    clean = subject.crops(size)
-    originals = evaluation.all_fakes(networks, conditions, clean, subject.attributes)
-    outputs = protector.outputs(clean)
-    noise = evaluation.noise_outputs(clean.shape, config.seed)
+    config: Config, test: Test, console: Console
+) -> tuple[dict[str, Any], showcase.Exhibits]:
+    networks, conditions, subject, protector = test
+    clean, attributes = subject.crops_of(networks.sizes), subject.attributes
+    originals = evaluation.all_fakes(networks, conditions, clean, attributes)
+    seen = subject.crops(protector.input_size)
+    outputs = protector.outputs(seen)
+    noise = evaluation.noise_outputs(seen.shape, config.seed)
     # Attacks that need a gradient per photo (FGSM, I-FGSM, PGD) belong between noise and P.
-    rows = []
+    rows, fakes, arrived = [], originals, None
     for name, change in (("no protection", None), ("random noise", noise), ("P", outputs)):
         console.log(f"row: {name}", highlight=False)
-        arrived = evaluation.through_files(subject, protector, change, size)
+        arrived = evaluation.through_files(subject, protector, change, networks.sizes)
         fakes = originals
         if change is not None:
-            fakes = evaluation.all_fakes(networks, conditions, arrived.photos, subject.attributes)
+            fakes = evaluation.all_fakes(networks, conditions, arrived.photos, attributes)
         cells = evaluation.score(networks, clean, arrived.photos, originals, fakes)
         rows.append({"row": name, **_spent(arrived), "cells": cells})
-    panels = _panels(clean, arrived.photos, conditions, originals, fakes)
-    results: dict[str, Any] = {"rows": rows}
+    assert arrived is not None
+    size = max(networks.sizes)
+    exhibits = showcase.Exhibits(clean[size], arrived.photos[size], originals, fakes)
     console.log("regions and channels", highlight=False)
-    results["regions"] = [
-        _at_region(networks, conditions, subject, protector, side, size)
-        for side in config.evaluate.regions
-    ]
     names = transit.CHANNELS if config.evaluate.channels else {}
-    results["channels"] = [
-        _in_transit(networks, conditions, subject, protector, outputs, name, size) for name in names
-    ]
-    results["speed"] = _speed(perturber, clean)
-    return results, panels
+    return {
+        "rows": rows,
+        "regions": [r for side in config.evaluate.regions for r in _at_region(test, side)],
+        "channels": [c for name in names for c in _in_transit(test, outputs, name)],
+    }, exhibits
 
 
 def _spent(arrived: Arrived) -> dict[str, Any]:
@@ -137,66 +142,75 @@ def _spent(arrived: Arrived) -> dict[str, Any]:
     }
 
 
-def _at_region(
-    networks: Networks,
-    conditions: tuple[str, ...],
-    subject: Subject,
-    protector: Protector,
-    side: int,
-    size: int,
-) -> dict[str, Any]:
-    """P's effect through files whose region is `side` pixels wide."""
+def _at_region(test: Test, side: int) -> list[dict[str, Any]]:
+    """P's effect on every generator through files whose region is `side` pixels wide."""
+    networks, conditions, subject, protector = test
     scaled = subject.with_region(side)
-    clean = scaled.crops(size)
-    arrived = evaluation.through_files(scaled, protector, protector.outputs(clean), size)
+    clean = scaled.crops_of(networks.sizes)
+    outputs = protector.outputs(scaled.crops(protector.input_size))
+    arrived = evaluation.through_files(scaled, protector, outputs, networks.sizes)
     cells = evaluation.measure(networks, conditions, clean, arrived.photos, subject.attributes)
-    return {"side": side, "scale": side / size, **_pooled(cells), **_spent(arrived)}
+    return [
+        {
+            "side": side,
+            "scale": side / networks.generators[found["generator"]].card.input_size,
+            **found,
+            **_spent(arrived),
+        }
+        for found in _pooled(cells)
+    ]
 
 
-def _in_transit(
-    networks: Networks,
-    conditions: tuple[str, ...],
-    subject: Subject,
-    protector: Protector,
-    outputs: np.ndarray,
-    name: str,
-    size: int,
-) -> dict[str, Any]:
-    """P's effect after a channel, against the fakes of the unprotected photo after the same
-    channel.
+def _in_transit(test: Test, outputs: np.ndarray, name: str) -> list[dict[str, Any]]:
+    """P's effect on every generator after a channel, against the fakes of the unprotected photo
+    after the same channel.
 
-    One condition per photo, in turn: the figure pools conditions at a fifth of the cost.
+    One condition per photo, in turn: the figure pools conditions at a fraction of the cost.
     """
+    networks, conditions, subject, protector = test
     pass_on = transit.CHANNELS[name]
     protected = [
         protector.apply(photo, box, raw)
         for photo, box, raw in zip(subject.photos, subject.boxes, outputs, strict=True)
     ]
-    pairs = {}
-    for kind, photos in (("clean", subject.photos), ("arrived", protected)):
-        pairs[kind] = subject._replace(photos=[pass_on(p) for p in photos]).crops(size)
-    rows = [np.arange(i, len(protected), len(conditions)) for i in range(len(conditions))]
-    cells = []
-    for condition, picked in zip(conditions, rows, strict=True):
-        clean, arrived = pairs["clean"][picked], pairs["arrived"][picked]
-        found = evaluation.measure(
-            networks, (condition,), clean, arrived, subject.attributes[picked]
-        )
-        cells.append(_pooled(found))
-    weights = [len(picked) for picked in rows]
-    return {"channel": name, **_weighted(cells, weights)}
+    clean, arrived = (
+        subject._replace(photos=[pass_on(p) for p in photos]).crops_of(networks.sizes)
+        for photos in (subject.photos, protected)
+    )
+    results = []
+    for generator, known in conditions.items():
+        rows = [np.arange(i, len(protected), len(known)) for i in range(len(known))]
+        cells, weights = [], []
+        for condition, picked in zip(known, rows, strict=True):
+            if not len(picked):
+                continue
+            found = evaluation.measure(
+                networks,
+                {generator: (condition,)},
+                {size: squares[picked] for size, squares in clean.items()},
+                {size: squares[picked] for size, squares in arrived.items()},
+                subject.attributes[picked],
+            )
+            cells += _pooled(found)
+            weights.append(len(picked))
+        results.append({"channel": name, "generator": generator, **_weighted(cells, weights)})
+    return results
 
 
-def _pooled(cells: list[dict[str, Any]]) -> dict[str, Any]:
-    """L2, %dis and verdicts of the first generator's pooled cell."""
-    cell = next(c for c in cells if c["condition"] == "all")
-    verdicts = cell["detectors"]
-    return {
-        "l2": cell["l2"],
-        "disrupted": cell["disrupted"],
-        "q": {name: v["q"] for name, v in verdicts.items()},
-        "R_protected": {name: v["R_protected"] for name, v in verdicts.items()},
-    }
+def _pooled(cells: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """L2, %dis and verdicts of each generator's pooled cell."""
+    return [
+        {
+            "generator": cell["generator"],
+            "l2": cell["l2"],
+            "disrupted": cell["disrupted"],
+            "masked_disrupted": cell["masked_disrupted"],
+            "q": {name: v["q"] for name, v in cell["detectors"].items()},
+            "R_protected": {name: v["R_protected"] for name, v in cell["detectors"].items()},
+        }
+        for cell in cells
+        if cell["condition"] == "all"
+    ]
 
 
 def _weighted(cells: list[dict[str, Any]], weights: list[int]) -> dict[str, Any]:
@@ -204,8 +218,7 @@ def _weighted(cells: list[dict[str, Any]], weights: list[int]) -> dict[str, Any]
         return float(np.average(values, weights=weights))
 
     return {
-        "l2": mean([c["l2"] for c in cells]),
-        "disrupted": mean([c["disrupted"] for c in cells]),
+        **{key: mean([c[key] for c in cells]) for key in ("l2", "disrupted", "masked_disrupted")},
         **{
             key: {name: mean([c[key][name] for c in cells]) for name in cells[0][key]}
             for key in ("q", "R_protected")
@@ -229,32 +242,6 @@ def _speed(perturber: FrozenPerturber, clean: np.ndarray) -> dict[str, Any]:
         timings[batch] = 1e3 * float(np.median(seconds)) / batch
     best = min(timings, key=lambda b: timings[b])
     return {"batch_1_ms": timings[1], "best_batch": best, "best_batch_ms": timings[best]}
-
-
-def _panels(
-    clean: np.ndarray,
-    protected: np.ndarray,
-    conditions: tuple[str, ...],
-    originals: evaluation.AllFakes,
-    fakes: evaluation.AllFakes,
-) -> list[dict[str, np.ndarray]]:
-    """The grid's rows: x, x+P(x), |P(x)| amplified, and the fakes of both under two conditions."""
-    shown = (conditions[0], conditions[-2]) if len(conditions) > 2 else conditions
-    panels = []
-    for i in range(min(GRID_PHOTOS, len(clean))):
-        delta = protected[i].astype(np.int16) - clean[i]
-        panel = {
-            "x": clean[i],
-            "x+P(x)": protected[i],
-            picture.AMPLIFIED_CAPTION: picture.amplified(delta),
-        }
-        for (generator, condition), before in originals.items():
-            if condition in shown:
-                label = condition.replace("_", " ")
-                panel[f"G(x) {label}"] = before.images[i]
-                panel[f"G(x+P(x)) {label}"] = fakes[generator, condition].images[i]
-        panels.append(panel)
-    return panels
 
 
 def _provenance(
@@ -304,15 +291,25 @@ def _provenance(
 
 
 def _write(
-    workdir: pathlib.Path, results: dict[str, Any], panels: list[dict[str, np.ndarray]]
-) -> None:
+    workdir: pathlib.Path,
+    config: Config,
+    results: dict[str, Any],
+    exhibits: showcase.Exhibits,
+    conditions: Conditions,
+) -> list[str]:
+    """Write figures, pictures and the report; the names of the files."""
     text = json.dumps(_finite(results), indent=1, allow_nan=False)
     writer.replace_text(workdir / "evaluation.json", text + "\n")
-    picture.save_grid(workdir / "grid.png", panels)
+    picture.save_grid(workdir / "grid.png", showcase.grid(exhibits, conditions))
+    is_animated = any(fakes.images.shape[1] > 1 for fakes in exhibits.originals.values())
+    side = exhibits.clean.shape[1]
+    clips = videos.driving_clips(config.driving.root, side) if is_animated else {}
+    strips = showcase.save_strips(workdir, exhibits, clips)
     history = writer.read_metrics(workdir)
-    page.write_html(workdir / "report.html", results, workdir / "grid.png", history)
+    page.write_html(workdir / "report.html", results, [workdir / "grid.png", *strips], history)
     grid = images.read_rgb(workdir / "grid.png")
     writer.write_image(workdir, results["step"] or 0, "grid", grid)
+    return ["evaluation.json", "grid.png", *(path.name for path in strips), "report.html"]
 
 
 def _finite(value: Any) -> Any:

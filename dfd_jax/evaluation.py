@@ -6,27 +6,28 @@ the attacker does, and only then shown to a generator and scored.
 
 import pathlib
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Float, UInt8
 
 from dfd_jax import attacker, budget, metrics
-from dfd_jax.attacker import Fakes, Networks
+from dfd_jax.attacker import Fakes, Networks, Photos
 from dfd_jax.data import images
 from dfd_jax.data.faces import Face
 from dfd_jax.data.images import Box
 from dfd_jax.protector import Protector
 
 Pixels = UInt8[np.ndarray, "h w 3"]
+Conditions = Mapping[str, tuple[str, ...]]  # generator → the conditions that it is asked for
 SATURATED = 20.0  # an output at which every kind of hard bound is reached
 
 
 class Arrived(NamedTuple):
-    """Photos as the attacker gets them, and what the change to each file's region was."""
+    """Photos as the attackers get them, and what the change to each file's region was."""
 
-    photos: UInt8[np.ndarray, "n s s 3"]
+    photos: Photos
     linf_255: list[int]
     rms_255: list[float]
     psnr: list[float]
@@ -59,6 +60,10 @@ class Subject(NamedTuple):
         pairs = zip(self.photos, self.boxes, strict=True)
         return np.stack([images.crop_resize(photo, box, size) for photo, box in pairs])
 
+    def crops_of(self, sizes: Sequence[int]) -> dict[int, UInt8[np.ndarray, "n s s 3"]]:
+        """Every region at the sizes of several networks."""
+        return {size: self.crops(size) for size in sizes}
+
 
 def noise_outputs(shape: tuple[int, ...], seed: int) -> Float[np.ndarray, "n s s 3"]:
     """Random signs that fill the whole budget, in the place of P's output: what P must beat."""
@@ -67,75 +72,84 @@ def noise_outputs(shape: tuple[int, ...], seed: int) -> Float[np.ndarray, "n s s
 
 
 def through_files(
-    subject: Subject, protector: Protector, outputs: Float[np.ndarray, "n s s 3"] | None, size: int
+    subject: Subject,
+    protector: Protector,
+    outputs: Float[np.ndarray, "n s s 3"] | None,
+    sizes: Sequence[int],
 ) -> Arrived:
-    """Protect each photo (None: leave it), write it, read it back, and crop it as the attacker
-    does.
+    """Protect each photo (None: leave it), write it, read it back, and crop it as the attackers
+    do, whose networks take squares of these sizes.
     """
-    arrived, linf, rms, psnrs, ssims = [], [], [], [], []
+    arrived: dict[int, list[Pixels]] = {size: [] for size in sizes}
+    linf, rms, psnrs, ssims = [], [], [], []
     with tempfile.TemporaryDirectory(prefix="dfd-") as folder:
         path = pathlib.Path(folder, "photo.png")
         for i, (photo, box) in enumerate(zip(subject.photos, subject.boxes, strict=True)):
             changed = photo if outputs is None else protector.apply(photo, box, outputs[i])
             images.write_photo(path, changed, format="png")
             read = images.read_rgb(path)
-            arrived.append(images.crop_resize(read, box, size))
+            for size in sizes:
+                arrived[size].append(images.crop_resize(read, box, size))
             before, after = _region(photo, box), _region(read, box)
             linf.append(budget.linf_255(photo, read))
             rms.append(float(np.sqrt(np.square(after.astype(float) - before).mean())))
             psnrs.append(metrics.psnr(before, after))
             ssims.append(metrics.ssim(before, after))
-    return Arrived(np.stack(arrived), linf, rms, psnrs, ssims)
+    photos = {size: np.stack(squares) for size, squares in arrived.items()}
+    return Arrived(photos, linf, rms, psnrs, ssims)
 
 
-AllFakes = dict[tuple[str, str], Fakes]  # (generator, condition) → fakes
+AllFakes = dict[tuple[str, str], Fakes]  # (generator, condition) → its fakes of every photo
 
 
 def all_fakes(
     networks: Networks,
-    conditions: tuple[str, ...],
-    photos: UInt8[np.ndarray, "n s s 3"],
+    conditions: Conditions,
+    photos: Photos,
     attributes: Float[np.ndarray, "n a"],
 ) -> AllFakes:
-    """The fakes that every generator makes of the photos under every condition."""
+    """The fakes that every generator makes of the photos under each of its conditions."""
     return {
-        (generator, condition): attacker.make_fakes(
-            networks, generator, photos, attributes, condition
+        (name, condition): attacker.make_fakes(
+            networks, name, photos[net.card.input_size], attributes, condition
         )
-        for generator in networks.generators
-        for condition in conditions
+        for name, net in networks.generators.items()
+        for condition in conditions.get(name, ())
     }
 
 
 def score(
-    networks: Networks,
-    clean: UInt8[np.ndarray, "n s s 3"],
-    arrived: UInt8[np.ndarray, "n s s 3"],
-    originals: AllFakes,
-    fakes: AllFakes,
+    networks: Networks, clean: Photos, arrived: Photos, originals: AllFakes, fakes: AllFakes
 ) -> list[dict[str, Any]]:
     """Cells of one row: one per generator and condition, and per generator one pooled over all
     conditions.
 
     `originals` are the fakes of the clean photos, `fakes` those of the photos as they arrived.
     """
-    reals, protected = attacker.judge(networks, clean), attacker.judge(networks, arrived)
+    reals = {size: attacker.judge(networks, clean[size]) for size in networks.sizes}
+    kept = {size: attacker.judge(networks, arrived[size]) for size in networks.sizes}
     cells = []
-    for generator in networks.generators:
-        pairs = {c: (originals[g, c], after) for (g, c), after in fakes.items() if g == generator}
+    for name, net in networks.generators.items():
+        size = net.card.input_size
+        pairs = {c: (originals[g, c], after) for (g, c), after in fakes.items() if g == name}
         groups = {**{c: [pair] for c, pair in pairs.items()}, "all": list(pairs.values())}
         cells += [
-            {"generator": generator, "condition": c, **_cell(group, clean, reals, protected)}
-            for c, group in groups.items()
+            {
+                "generator": name,
+                "condition": condition,
+                **_cell(group, clean[size], reals[size], kept[size]),
+            }
+            for condition, group in groups.items()
+            if group
         ]
     return cells
 
 
 def measure(
     networks: Networks,
-    conditions: tuple[str, ...],
-    clean: UInt8[np.ndarray, "n s s 3"],
-    arrived: UInt8[np.ndarray, "n s s 3"],
+    conditions: Conditions,
+    clean: Photos,
+    arrived: Photos,
     attributes: Float[np.ndarray, "n a"],
 ) -> list[dict[str, Any]]:
     """`score` of photos whose fakes are not known yet."""
@@ -144,45 +158,87 @@ def measure(
     return score(networks, clean, arrived, originals, fakes)
 
 
+Pairs = list[tuple[Fakes, Fakes]]  # before and after the protection, one for each condition
+
+
 def _cell(
-    pairs: list[tuple[Fakes, Fakes]],
+    pairs: Pairs,
     clean: UInt8[np.ndarray, "n s s 3"],
     reals: dict[str, np.ndarray],
     protected: dict[str, np.ndarray],
 ) -> dict[str, Any]:
-    photos = attacker.units(clean)
-    distances = np.stack([metrics.l2(after.units, before.units) for before, after in pairs])
-    masked = [metrics.masked_l2(after.units, before.units, photos) for before, after in pairs]
-    broken = metrics.is_disrupted(distances)
-    return {
+    distances, masked, empty = _distances(pairs, clean)
+    broken, frames = metrics.is_disrupted(distances), distances.shape[-1]
+    found = {
         "n": int(distances.size),
         "l2": float(distances.mean()),
         "l2_median": float(np.median(distances)),
-        "l2_interval": metrics.bootstrap(distances.mean(0)),
-        "masked_l2": float(np.mean([values for values, _ in masked])),
-        "empty_masks": int(np.sum([empty for _, empty in masked])),
+        "l2_interval": metrics.bootstrap(distances.mean((0, 2))),
+        "masked_l2": float(masked.mean()),
+        "masked_disrupted": float(metrics.is_disrupted(masked).mean()),
+        "empty_masks": int(empty.sum()),
         "disrupted": float(broken.mean()),
-        "disrupted_interval": metrics.bootstrap(broken.mean(0)),
+        "disrupted_interval": metrics.bootstrap(broken.mean((0, 2))),
         "detectors": {
             name: _verdict(reals[name], protected[name], [a.p_reals[name] for _, a in pairs])
             for name in reals
         },
     }
+    return {**found, "clips": _clips(pairs, distances, reals)} if frames > 1 else found
+
+
+def _distances(
+    pairs: Pairs, clean: UInt8[np.ndarray, "n s s 3"]
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Each fake's L2, masked L2 and whether its mask is empty: [conditions, photos, frames]."""
+    photos = attacker.units(clean)
+    l2, masked, empty = [], [], []
+    for before, after in pairs:
+        shape = before.images.shape[:2]
+        old, new = before.units, after.units
+        l2.append(metrics.l2(new, old).reshape(shape))
+        values, nothing = metrics.masked_l2(new, old, np.repeat(photos, shape[1], axis=0))
+        masked.append(values.reshape(shape))
+        empty.append(nothing.reshape(shape))
+    return np.stack(l2), np.stack(masked), np.stack(empty)
+
+
+def _clips(pairs: Pairs, distances: np.ndarray, reals: dict[str, np.ndarray]) -> dict[str, Any]:
+    """Figures per clip: its mean L2, and the verdict on the mean log-odds of its frames."""
+    clips = distances.mean(-1)
+    verdicts = {}
+    for name, real in reals.items():
+        p = np.stack([after.p_reals[name] for _, after in pairs])
+        counts = metrics.counts(real, metrics.clip_probability(p).ravel())
+        verdicts[name] = {
+            "q": counts.pass_rate,
+            "precision": counts.precision,
+            "f1": counts.f1,
+            "counts": counts._asdict(),
+        }
+    return {
+        "n": int(clips.size),
+        "frames": distances.shape[-1],
+        "disrupted": float(metrics.is_disrupted(clips).mean()),
+        "detectors": verdicts,
+    }
 
 
 def _verdict(reals: np.ndarray, protected: np.ndarray, fakes: list[np.ndarray]) -> dict[str, Any]:
-    counts = metrics.counts(reals, np.concatenate(fakes))
+    """`fakes`: probabilities of being real [photos, frames], an array for each condition."""
+    p_fakes = np.stack(fakes)
+    counts = metrics.counts(reals, p_fakes.ravel())
     return {
         "R": counts.recall,
         "R_protected": float((protected > 0.5).mean()),
         "q": counts.pass_rate,
-        "q_interval": metrics.bootstrap((np.stack(fakes) > 0.5).mean(0)),
+        "q_interval": metrics.bootstrap((p_fakes > 0.5).mean((0, 2))),
         "precision": counts.precision,
         "recall": counts.recall,
         "f1": counts.f1,
         "floor": counts.f1_floor,
         "cap": counts.f1_cap,
-        "auc": metrics.auc(reals, np.concatenate(fakes)),
+        "auc": metrics.auc(reals, p_fakes.ravel()),
         "counts": counts._asdict(),
     }
 

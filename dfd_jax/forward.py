@@ -9,6 +9,7 @@ from jaxtyping import Array, Float
 from dfd_jax import channel, pixels
 from dfd_jax.budget import Budget
 from dfd_jax.channel import Region
+from dfd_jax.models import layers
 from dfd_jax.models.frozen import FrozenDetector, FrozenGenerator, FrozenPerturber
 from dfd_jax.objective import Seen
 
@@ -33,8 +34,9 @@ def forward(
 ) -> Seen:
     """Everything Eq. 7 judges, for one batch and one condition per photo and generator.
 
-    What detectors and generators see has gone through files of 8 bits and the attacker's resize
-    (straight-through gradients).
+    A generator works at its own size g, and makes one fake of each photo, or one for each driving
+    frame of its condition (n in all). What detectors and generators see has gone through files of
+    8 bits and the attacker's resize (straight-through gradients).
     """
     arrival = channel.arrive(rng, perturber(images), opponents.regions, budget, norm)
     protected = pixels.round_8bit(images + arrival.deltas)
@@ -54,9 +56,10 @@ def _references(
     opponents: Opponents,
     images: Float[Array, "b s s 3"],
     pairs: list[tuple[FrozenGenerator, Any]],
-    fakes: tuple[Float[Array, "b s s 3"], ...],
-) -> tuple[Float[Array, "b s s 3"], ...]:
+    fakes: tuple[Float[Array, "n g g 3"], ...],
+) -> tuple[Float[Array, "n g g 3"], ...]:
     target = opponents.target
     if target is not None:
-        return tuple(jnp.broadcast_to(target, fake.shape) for fake in fakes)
+        sized = [layers.resize_bilinear(target[None], fake.shape[1]) for fake in fakes]
+        return tuple(jnp.broadcast_to(t, f.shape) for t, f in zip(sized, fakes, strict=True))
     return tuple(jax.lax.stop_gradient(g(images, condition)) for g, condition in pairs)

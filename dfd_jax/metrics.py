@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Bool, Float, UInt8
-from scipy import ndimage, stats
+from scipy import ndimage, special, stats
 
 DISRUPTED_L2 = 0.05  # a fake is disrupted iff its L2 reaches this: RMS 28.5/255, or 19.0 dB
 MASK_THRESHOLD = 0.5  # masked L2 looks at pixels where the summed |G(x) - x| exceeds this
@@ -89,6 +89,12 @@ def counts(p_reals: Float[np.ndarray, " n"], p_fakes: Float[np.ndarray, " m"]) -
         fp=passed_fakes,
         tn=len(p_fakes) - passed_fakes,
     )
+
+
+def clip_probability(p_reals: Float[np.ndarray, "... k"]) -> Float[np.ndarray, "..."]:
+    """The probability of being real of clips whose k frames have these: from their mean logit."""
+    p = np.clip(np.asarray(p_reals, np.float64), 1e-12, 1 - 1e-12)
+    return special.expit(special.logit(p).mean(-1))
 
 
 def auc(p_reals: Float[np.ndarray, " n"], p_fakes: Float[np.ndarray, " m"]) -> float:

@@ -38,9 +38,9 @@ class Seen(NamedTuple):
 
     norms: Float[Array, " b"]  # of P(x) in the file, in the objective's norm, on [-1, 1]
     rms: Float[Array, " b"]
-    fakes: tuple[Float[Array, "b s s 3"], ...]  # G(x+P(x), c) per generator
-    references: tuple[Float[Array, "b s s 3"], ...]  # r per generator
-    fake_logits: tuple[tuple[Float[Array, " b"], ...], ...]  # G x D: log-odds of REAL
+    fakes: tuple[Float[Array, "n g g 3"], ...]  # G(x+P(x), c) per generator
+    references: tuple[Float[Array, "n g g 3"], ...]  # r per generator
+    fake_logits: tuple[tuple[Float[Array, " n"], ...], ...]  # G x D: log-odds of REAL
     real_logits: tuple[Float[Array, " b"], ...]  # the same of x+P(x), per detector
 
 

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from dfd_jax import tables
-from dfd_jax.tables import Cell, Row, Table, interval, number, percent
+from dfd_jax.wording import Cell, Row, Table, interval, number, percent
 
 BOOKKEEPING = {"step", "time", "seconds", "eta", "epoch"}  # of metrics.jsonl, not worth a curve
 CURVE_POINTS = 300  # more than a small curve has pixels
@@ -66,13 +66,14 @@ dt { color: var(--soft); } dd { margin: 0; overflow-wrap: anywhere; }
 def write_html(
     path: str | os.PathLike[str],
     evaluation: Mapping[str, Any],
-    grid_png: str | os.PathLike[str] | None = None,
+    pictures: Sequence[str | os.PathLike[str]] = (),
     history: Sequence[Mapping[str, Any]] | None = None,
 ) -> None:
     """Write the report of an evaluation; the file is replaced as a whole.
 
-    `grid_png` is a picture to embed, `history` the lines of metrics.jsonl (every numeric entry that
-    has two values or more becomes a curve over "step"). OSError if the picture cannot be read.
+    `pictures` are PNG and GIF files to embed, `history` the lines of metrics.jsonl (every numeric
+    entry that has two values or more becomes a curve over "step"). OSError if a picture cannot be
+    read.
     """
     name = str(_known((evaluation.get("perturber") or {}).get("model")))
     body = "".join(
@@ -80,7 +81,7 @@ def write_html(
             _header(evaluation, name),
             _tiles(evaluation),
             _results(evaluation),
-            _picture(grid_png),
+            _pictures(pictures),
             _curves(history or []),
             _details(evaluation),
             _promises(evaluation),
@@ -157,7 +158,7 @@ def _tiles(evaluation: Mapping[str, Any]) -> str:
 
 
 def _results(evaluation: Mapping[str, Any]) -> str:
-    groups = (tables.summary, tables.conditions, tables.regions, tables.channels)
+    groups = (tables.summary, tables.conditions, tables.clips, tables.regions, tables.channels)
     drawn = "".join(_table(table) for group in groups for table in group(evaluation))
     fast = tables.speed(evaluation)
     drawn += f"<h3>Speed</h3><p>{_text(fast)}</p>" if fast else ""
@@ -192,14 +193,15 @@ def _cell(cell: Cell, index: int, table: Table) -> str:
     return f"<td{_key(index, table)}>{_text(cell)}</td>"
 
 
-def _picture(grid_png: str | os.PathLike[str] | None) -> str:
-    if grid_png is None:
-        return ""
-    data = base64.b64encode(pathlib.Path(grid_png).read_bytes()).decode("ascii")
+def _pictures(paths: Sequence[str | os.PathLike[str]]) -> str:
     alt = "Photos, protected photos, the perturbation, and the fakes made from both"
-    return _section(
-        "Pictures", f'<img class="grid" alt="{alt}" src="data:image/png;base64,{data}">'
-    )
+    shown = []
+    for path in map(pathlib.Path, paths):
+        data = f"data:image/{path.suffix[1:]};base64,{base64.b64encode(path.read_bytes()).decode()}"
+        shown.append(
+            f'<p class="legend">{_text(path.stem)}</p><img class="grid" alt="{alt}" src="{data}">'
+        )
+    return _section("Pictures", "".join(shown)) if shown else ""
 
 
 def _curves(history: Sequence[Mapping[str, Any]]) -> str:
@@ -259,8 +261,8 @@ def _details(evaluation: Mapping[str, Any]) -> str:
 
 
 def _distances(row: Mapping[str, Any]) -> Table:
-    headers = ("generator", "condition", "photos", "L2", "95 %", "median", "masked L2")
-    headers += ("empty masks", "% dis", "95 %")
+    headers = ("generator", "condition", "fakes", "L2", "95 %", "median", "% dis", "95 %")
+    headers += ("masked L2", "masked % dis", "empty masks")
     lines = [
         Row(
             (
@@ -270,10 +272,11 @@ def _distances(row: Mapping[str, Any]) -> Table:
                 Cell(number(c.get("l2"), 3)),
                 Cell(interval(c.get("l2_interval"), lambda v: number(v, 3))),
                 Cell(number(c.get("l2_median"), 3)),
-                Cell(number(c.get("masked_l2"), 3)),
-                Cell(number(c.get("empty_masks"), 0)),
                 Cell(percent(c.get("disrupted"))),
                 Cell(interval(c.get("disrupted_interval"), percent)),
+                Cell(number(c.get("masked_l2"), 3)),
+                Cell(percent(c.get("masked_disrupted"))),
+                Cell(number(c.get("empty_masks"), 0)),
             ),
             is_strong=c.get("condition") == tables.POOLED,
         )

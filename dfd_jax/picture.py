@@ -1,10 +1,11 @@
-"""Picture grids: one row per photo, captions over the columns."""
+"""Picture grids, still or animated: one row per photo, captions over the columns."""
 
 import math
 import os
 import pathlib
 import tempfile
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from jaxtyping import Num, UInt8
@@ -29,17 +30,40 @@ def amplified(
     return np.clip(np.round(levels), 0, 255).astype(np.uint8)
 
 
-def save_grid(
-    path: str | os.PathLike[str],
-    panels: Sequence[Mapping[str, UInt8[np.ndarray, "h w 3"]]],
-    scale: float = 1.0,
-) -> None:
+Panels = Sequence[Mapping[str, UInt8[np.ndarray, "h w 3"]]]
+
+
+def save_grid(path: str | os.PathLike[str], panels: Panels, scale: float = 1.0) -> None:
     """Write a PNG with one row per photo and the columns in the order of the first row's keys.
 
     Panels are squares; each is drawn `scale` times its size, at least MIN_SIDE, all at one size.
     A panel that a row lacks leaves its place empty. The file is replaced as a whole. ValueError for
     no or misshapen panels.
     """
+    _save(pathlib.Path(path), _drawn(panels, scale), optimize=True)
+
+
+def save_animation(
+    path: str | os.PathLike[str], frames: Sequence[Panels], milliseconds: int = 160
+) -> None:
+    """Write a GIF that shows one grid after the other, endlessly, each for `milliseconds`.
+
+    ValueError for no frames, and for panels as `save_grid`.
+    """
+    if not frames:
+        raise ValueError("an animation needs at least one frame, found none")
+    first, *others = [_drawn(panels, 1.0) for panels in frames]
+    _save(
+        pathlib.Path(path),
+        first,
+        save_all=True,
+        append_images=others,
+        duration=milliseconds,
+        loop=0,
+    )
+
+
+def _drawn(panels: Panels, scale: float) -> Image.Image:
     columns = list(dict.fromkeys(name for row in panels for name in row))
     if not columns:
         raise ValueError("a picture grid needs at least one row with one panel, found none")
@@ -60,7 +84,7 @@ def save_grid(
         for y, row in enumerate(panels):
             if name in row:
                 canvas.paste(_resized(row[name], side), (left, top + y * step))
-    _save(canvas, pathlib.Path(path))
+    return canvas
 
 
 def _check(name: str, pixels: np.ndarray) -> None:
@@ -111,9 +135,9 @@ def _wrapped(text: str, font: ImageFont.FreeTypeFont, width: int) -> list[str]:
     return lines or [""]
 
 
-def _save(canvas: Image.Image, path: pathlib.Path) -> None:
+def _save(path: pathlib.Path, canvas: Image.Image, **options: Any) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=path.parent, prefix=".saving-") as folder:
-        part = pathlib.Path(folder, "grid.png")
-        canvas.save(part, optimize=True)
+        part = pathlib.Path(folder, f"grid{path.suffix}")
+        canvas.save(part, **options)
         os.replace(part, path)

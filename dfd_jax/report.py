@@ -14,7 +14,7 @@ from rich.table import Table as RichTable
 from rich.text import Text
 
 from dfd_jax import tables
-from dfd_jax.tables import Table
+from dfd_jax.wording import Table
 
 LOG_WIDTH = 120  # columns where the output is no terminal
 SPACING = 2  # characters between two columns
@@ -31,6 +31,7 @@ def print_evaluation(evaluation: Mapping[str, Any], console: Console | None = No
     for table in (
         *tables.summary(evaluation),
         *tables.conditions(evaluation),
+        *tables.clips(evaluation),
         *tables.regions(evaluation),
         *tables.channels(evaluation),
     ):
@@ -115,7 +116,8 @@ def markdown_table(evaluation: Mapping[str, Any]) -> str:
 
 def markdown_report(evaluation: Mapping[str, Any]) -> str:
     """The headline and every table as GitHub Markdown, the paper's Table 1 among them."""
-    every = (tables.summary, tables.table1, tables.conditions, tables.regions, tables.channels)
+    every = (tables.summary, tables.table1, tables.conditions, tables.clips, tables.regions)
+    every += (tables.channels,)
     return _markdown(evaluation, [table for make in every for table in make(evaluation)])
 
 

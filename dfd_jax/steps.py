@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 from jaxtyping import Array, Float, UInt8
 
@@ -26,22 +27,22 @@ def make_train_step(
     tx: optax.GradientTransformation,
     budget: Budget,
     terms: objective.Objective,
-    target: str = "random",
+    label_names: tuple[str, ...],
+    targets: tuple[str, ...] = ("random",),
 ) -> TrainStep:
     """One step of Eq. 7: `step(state, opponents, batch, key) → (state, metrics)`.
 
-    `batch` holds `images` (uint8) and `attributes`; `target` is the condition asked of every
-    generator (see `FrozenGenerator.sample_condition`). Randomness comes from `key` and the step
-    number alone.
+    `batch` holds `images` (uint8) and `attributes`, the labels called `label_names`; `targets` are
+    the conditions asked of the generators, one for all or one each (see
+    `FrozenGenerator.sample_condition`). Randomness comes from `key` and the step number alone.
     """
 
     def loss(
         params: Any, step: Array, opponents: forward.Opponents, batch: Batch, rng: Array
     ) -> tuple[Array, dict[str, Array]]:
         condition_rng, channel_rng = jax.random.split(rng)
-        conditions = tuple(
-            g.sample_condition(jax.random.fold_in(condition_rng, i), batch["attributes"], target)
-            for i, g in enumerate(opponents.generators)
+        conditions = _conditions(
+            opponents.generators, condition_rng, batch["attributes"], label_names, targets
         )
         images = pixels.from_uint8(batch["images"])
         seen = forward.forward(
@@ -72,19 +73,45 @@ def make_train_step(
     return jax.jit(step, donate_argnums=0)
 
 
+def _conditions(
+    generators: tuple[FrozenGenerator, ...],
+    rng: Array,
+    attributes: Float[Array, "b a"],
+    label_names: tuple[str, ...],
+    targets: tuple[str, ...],
+) -> tuple[Any, ...]:
+    """What each generator is asked for, from the labels that it knows."""
+    targets = targets * len(generators) if len(targets) == 1 else targets
+    return tuple(
+        generator.sample_condition(
+            jax.random.fold_in(rng, i), pick_labels(generator, attributes, label_names), target
+        )
+        for i, (generator, target) in enumerate(zip(generators, targets, strict=True))
+    )
+
+
+def pick_labels(generator: FrozenGenerator, attributes: Any, label_names: tuple[str, ...]) -> Any:
+    """The columns of `attributes` [b a], called `label_names`, that a generator's conditions need.
+
+    Works on arrays of the host and of the device alike.
+    """
+    columns = [label_names.index(name) for name in generator.labels]
+    return attributes[:, np.asarray(columns, int)]
+
+
 def _rates(seen: objective.Seen) -> dict[str, Array]:
     """What the losses stand for, on this batch: L2, %dis, pass rates, and the RMS of P in 8-bit
     levels.
     """
     pairs = zip(seen.fakes, seen.references, strict=True)
-    l2 = jnp.stack([jnp.square(f - r).mean((1, 2, 3)) for f, r in pairs])
+    l2 = jnp.concatenate([jnp.square(f - r).mean((1, 2, 3)) for f, r in pairs])
     rates = {
         "l2": l2.mean(),
         "disrupted": (l2 >= metrics.DISRUPTED_L2).mean(),
         "rms_255": pixels.units_to_levels(1.0) * seen.rms.mean(),
     }
     if seen.real_logits:
-        fakes = jnp.stack([jnp.stack(row) for row in seen.fake_logits])
+        fakes = jnp.concatenate([jnp.concatenate(row) for row in seen.fake_logits])
         rates["fakes_pass"] = (fakes > 0).mean()
         rates["protected_pass"] = (jnp.stack(seen.real_logits) > 0).mean()
     return rates
@@ -93,8 +120,8 @@ def _rates(seen: objective.Seen) -> dict[str, Array]:
 class Verdicts(NamedTuple):
     """What one attacker's pass over a batch of 8-bit photos gives."""
 
-    fakes: UInt8[Array, "b s s 3"]
-    p_reals: tuple[Float[Array, " b"], ...]  # D(fakes), per detector
+    fakes: UInt8[Array, "n s s 3"]
+    p_reals: tuple[Float[Array, " n"], ...]  # D(fakes), per detector
 
 
 @jax.jit
@@ -104,8 +131,8 @@ def fake_and_judge(
     photos: UInt8[Array, "b s s 3"],
     condition: Any,
 ) -> Verdicts:
-    """The attacker's G(photo, c) as an 8-bit picture, and what each detector says of that
-    picture.
+    """The attacker's G(photo, c) as 8-bit pictures (one a driving frame), and what each detector
+    says of them.
     """
     fakes = pixels.to_uint8(generator(pixels.from_uint8(photos), condition))
     return Verdicts(fakes, judge(detectors, fakes))

@@ -1,16 +1,17 @@
 """From an evaluation (the JSON of dfd_jax.evaluate) to the tables and sentences of its reports.
 
 Every renderer shows the same `Table`s, so a number looks alike in a terminal, in HTML and in
-Markdown. A missing value (absent, null, NaN) is shown as a dash. Nothing here computes a result: it
-only words and flags them.
+Markdown. A missing value (absent, null, NaN) is shown as a dash. Nothing here computes a result
+beyond a column's mean and worst: it words and flags them.
 """
 
 import dataclasses
-import math
+import statistics
 from collections.abc import Iterator, Mapping
-from typing import Any, TypeGuard
+from typing import Any
 
-MISSING = "\N{EN DASH}"
+from dfd_jax.wording import MISSING, Cell, Row, Table, is_known, number, percent, psnr
+
 UNPROTECTED = "no protection"  # the row that every other row is compared with
 PROTECTED = "P"
 POOLED = "all"  # the condition that pools all others
@@ -23,6 +24,8 @@ LEGEND = (
     "protection, still judged real. q: share of fakes judged real; lower is better.",
     "precision = R/(R+q). F1 can only lie between its floor (every fake passes) and its cap (none "
     "does); the detector's R alone fixes both.",
+    "masked: over the pixels that the generator changed (more than 0.5 on [-1, 1], all channels "
+    "together); what it copies from the photo dilutes the plain L2.",
     "PSNR (dB), SSIM, L∞ (8-bit levels): the protected photo against the original.",
     "* detector in P's training loop.   ! worse than no protection "
     f"(R': more than {R_TOLERANCE} below R).",
@@ -30,79 +33,6 @@ LEGEND = (
 
 # How each measure is compared with the unprotected row: +1 where more is better, -1 where less is.
 BETTER = {"q": -1, "precision": 1, "f1": 1, "auc": 1}
-
-
-@dataclasses.dataclass(frozen=True)
-class Cell:
-    """One formatted value; `is_worse` if it is worse than without protection."""
-
-    text: str
-    is_worse: bool = False
-
-    def __str__(self) -> str:
-        return f"{self.text}!" if self.is_worse else self.text
-
-
-@dataclasses.dataclass(frozen=True)
-class Row:
-    """A line. `is_strong`: the result the report is about; `starts_group`: a rule goes above."""
-
-    cells: tuple[Cell, ...]
-    is_strong: bool = False
-    starts_group: bool = False
-
-
-@dataclasses.dataclass(frozen=True)
-class Table:
-    """Headers and rows; the first `keys` columns name the row and are left-aligned."""
-
-    title: str
-    headers: tuple[str, ...]
-    rows: tuple[Row, ...]
-    keys: int = 1
-
-
-def is_known(value: Any) -> TypeGuard[float]:
-    """Whether `value` is a number (not null, not NaN, not a truth value)."""
-    is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
-    return is_number and not math.isnan(value)
-
-
-def number(value: Any, digits: int = 2) -> str:
-    """`value` with fixed decimals; tiny ones in powers of ten, infinite as ∞, missing as –."""
-    if not is_known(value):
-        return MISSING
-    if math.isinf(value):
-        return "∞" if value > 0 else "-∞"
-    if value and abs(value) < 0.5 * 10**-digits:
-        mantissa, exponent = f"{value:.0e}".split("e")
-        return f"{mantissa}e{int(exponent)}"
-    return f"{value:.{digits}f}"
-
-
-def percent(share: Any) -> str:
-    """A share (0 … 1) in percent, whole; 0 and 100 are only said when they are exact."""
-    if not is_known(share):
-        return MISSING
-    whole = f"{100 * share:.0f}"
-    if whole in ("0", "100") and share not in (0, 1):
-        # Two decimals tell 1 in 10,000 apart; below that the nearest inner value is the honest one.
-        return f"{min(max(100 * share, 0.01), 99.99):.2f}".rstrip("0")
-    return whole
-
-
-def psnr(row: Mapping[str, Any]) -> str:
-    """PSNR in dB; the JSON's null means infinite where the photo is unchanged."""
-    if row.get("psnr") is None and row.get("linf_255") == 0:
-        return "∞"
-    return number(row.get("psnr"), 1)
-
-
-def interval(bounds: Any, form: Any = number) -> str:
-    """ "[low, high]", or nothing where there is no interval."""
-    if not bounds or len(bounds) != 2 or not all(is_known(b) for b in bounds):
-        return ""
-    return f"[{form(bounds[0])}, {form(bounds[1])}]"
 
 
 def rows(evaluation: Mapping[str, Any]) -> list[Mapping[str, Any]]:
@@ -254,26 +184,64 @@ def table1(evaluation: Mapping[str, Any]) -> list[Table]:
 def conditions(evaluation: Mapping[str, Any]) -> list[Table]:
     """Per generator: P under every condition; q as "without → with protection"."""
     labels = detectors(evaluation)
-    headers = ("condition", "photos", "L2", "% dis", *(f"q {label}" for label in labels.values()))
+    headers = ("condition", "fakes", "L2", "% dis", "masked L2", "masked % dis")
+    headers += tuple(f"q {label}" for label in labels.values())
     tables = []
     for generator in generators(evaluation):
         lines = []
-        for cell in row_named(evaluation, PROTECTED).get("cells") or []:
-            if str(cell.get("generator")) != generator:
-                continue
-            base = cell_of(row_named(evaluation, UNPROTECTED), generator, cell.get("condition"))
+        for cell, base in _protected_cells(evaluation, generator):
             pooled = cell.get("condition") == POOLED
             values = (
                 Cell(str(cell.get("condition"))),
                 Cell(number(cell.get("n"), 0)),
                 Cell(number(cell.get("l2"), 3)),
                 Cell(percent(cell.get("disrupted"))),
+                Cell(number(cell.get("masked_l2"), 3)),
+                Cell(percent(cell.get("masked_disrupted"))),
                 *(_change(verdicts(base, name), verdicts(cell, name)) for name in labels),
             )
             lines.append(Row(values, is_strong=pooled, starts_group=pooled))
         if lines:
             tables.append(Table(f"{generator}: P under each condition", headers, tuple(lines)))
     return tables
+
+
+def clips(evaluation: Mapping[str, Any]) -> list[Table]:
+    """Per generator that animates: whole clips under P; empty if none does."""
+    labels = detectors(evaluation)
+    headers = ("motion", "clips", "frames", "% dis", *(f"q {label}" for label in labels.values()))
+    tables = []
+    for generator in generators(evaluation):
+        lines = []
+        for cell, base in _protected_cells(evaluation, generator):
+            whole, before = cell.get("clips"), base.get("clips") or {}
+            if not whole:
+                continue
+            pooled = cell.get("condition") == POOLED
+            values = (
+                Cell(str(cell.get("condition"))),
+                Cell(number(whole.get("n"), 0)),
+                Cell(number(whole.get("frames"), 0)),
+                Cell(percent(whole.get("disrupted"))),
+                *(_change(verdicts(before, name), verdicts(whole, name)) for name in labels),
+            )
+            lines.append(Row(values, is_strong=pooled, starts_group=pooled))
+        if lines:
+            title = (
+                f"{generator}: whole clips (mean L2, verdict on the mean log-odds of the frames)"
+            )
+            tables.append(Table(title, headers, tuple(lines)))
+    return tables
+
+
+def _protected_cells(
+    evaluation: Mapping[str, Any], generator: str
+) -> Iterator[tuple[Mapping[str, Any], Mapping[str, Any]]]:
+    """P's cells of one generator, each with the unprotected cell of the same condition."""
+    unprotected = row_named(evaluation, UNPROTECTED)
+    for cell in row_named(evaluation, PROTECTED).get("cells") or []:
+        if str(cell.get("generator")) == generator:
+            yield cell, cell_of(unprotected, generator, cell.get("condition"))
 
 
 def _change(without: Mapping[str, Any], found: Mapping[str, Any]) -> Cell:
@@ -283,46 +251,89 @@ def _change(without: Mapping[str, Any], found: Mapping[str, Any]) -> Cell:
 
 def regions(evaluation: Mapping[str, Any]) -> list[Table]:
     """P through files whose region is 1, 2, 4 times the network's input; empty if not measured."""
-    lines = tuple(
-        Row(
-            (
-                Cell(f"{number(r.get('side'), 0)} px ({number(r.get('scale'), 1)} x)"),
-                Cell(number(r.get("l2"), 3)),
-                Cell(percent(r.get("disrupted"))),
-                Cell(number(r.get("linf_255"), 1)),
-                Cell(psnr(r)),
-            )
-        )
-        for r in evaluation.get("regions") or []
-    )
     headers = ("region in the file", "L2", "% dis", "L∞", "PSNR")
-    return [Table("Larger photos", headers, lines)] if lines else []
+    return [
+        Table(f"{generator}: larger photos", headers, tuple(map(_region_row, lines)))
+        for generator, lines in _by_generator(evaluation, "regions").items()
+    ]
+
+
+def _region_row(region: Mapping[str, Any]) -> Row:
+    return Row(
+        (
+            Cell(f"{number(region.get('side'), 0)} px ({number(region.get('scale'), 1)} x)"),
+            Cell(number(region.get("l2"), 3)),
+            Cell(percent(region.get("disrupted"))),
+            Cell(number(region.get("linf_255"), 1)),
+            Cell(psnr(region)),
+        )
+    )
 
 
 def channels(evaluation: Mapping[str, Any]) -> list[Table]:
-    """P after what happens to a photo on its way to the attacker; empty if not measured."""
+    """P after what happens to a photo on its way to the attacker; empty if not measured.
+
+    The last two rows are the mean over the channels and the worst of each column.
+    """
     labels = detectors(evaluation)
-    names = generators(evaluation)
-    # A channel row pools everything, so it compares with an unprotected cell only if there is one.
-    base = row_named(evaluation, UNPROTECTED) if len(names) == 1 else {}
-    without = {d: verdicts(cell_of(base, names[0], POOLED), d) if base else {} for d in labels}
-    lines = []
-    for channel in evaluation.get("channels") or []:
-        qs, kept = channel.get("q") or {}, channel.get("R_protected") or {}
-        values = (
+    headers = ("channel", "L2", "% dis", *(f"q {x}" for x in labels.values()))
+    headers += tuple(f"R' {x}" for x in labels.values())
+    found = []
+    for generator, lines in _by_generator(evaluation, "channels").items():
+        base = cell_of(row_named(evaluation, UNPROTECTED), generator, POOLED)
+        without = {d: verdicts(base, d) for d in labels}
+        rows = [_channel_row(line, without) for line in [*lines, *_mean_and_worst(lines)]]
+        if len(lines) > 1:
+            rows[-2] = dataclasses.replace(rows[-2], starts_group=True)
+        found.append(Table(f"{generator}: on the way to the attacker", headers, tuple(rows)))
+    return found
+
+
+def _channel_row(channel: Mapping[str, Any], without: Mapping[str, Mapping[str, Any]]) -> Row:
+    qs, kept = channel.get("q") or {}, channel.get("R_protected") or {}
+    return Row(
+        (
             Cell(str(channel.get("channel"))),
             Cell(number(channel.get("l2"), 3)),
             Cell(percent(channel.get("disrupted"))),
-            *(judged("q", {"q": qs.get(d)}, without[d]) for d in labels),
+            *(judged("q", {"q": qs.get(d)}, base) for d, base in without.items()),
             *(
-                judged("R_protected", {"R_protected": kept.get(d), "R": without[d].get("R")}, {})
-                for d in labels
+                judged("R_protected", {"R_protected": kept.get(d), "R": base.get("R")}, {})
+                for d, base in without.items()
             ),
         )
-        lines.append(Row(values))
-    headers = ("channel", "L2", "% dis", *(f"q {x}" for x in labels.values()))
-    headers += tuple(f"R' {x}" for x in labels.values())
-    return [Table("On the way to the attacker", headers, tuple(lines))] if lines else []
+    )
+
+
+def _mean_and_worst(lines: list[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """Two more rows; none for a single channel. More is worse for q, less for all else."""
+    if len(lines) < 2:
+        return []
+
+    def pick(choose: Any, values: list[Any]) -> float | None:
+        known = [value for value in values if is_known(value)]
+        return float(choose(known)) if known else None
+
+    def summary_of(name: str, of_shares: Any, of_q: Any) -> Mapping[str, Any]:
+        row: dict[str, Any] = {"channel": name}
+        for key in ("l2", "disrupted"):
+            row[key] = pick(of_shares, [line.get(key) for line in lines])
+        for key, choose in (("q", of_q), ("R_protected", of_shares)):
+            names = dict.fromkeys(d for line in lines for d in line.get(key) or {})
+            row[key] = {d: pick(choose, [(x.get(key) or {}).get(d) for x in lines]) for d in names}
+        return row
+
+    return [summary_of("mean", statistics.fmean, statistics.fmean), summary_of("worst", min, max)]
+
+
+def _by_generator(
+    evaluation: Mapping[str, Any], section: str
+) -> dict[str, list[Mapping[str, Any]]]:
+    """The entries of a section by the generator they are about, in the order of appearance."""
+    found: dict[str, list[Mapping[str, Any]]] = {}
+    for entry in evaluation.get(section) or []:
+        found.setdefault(str(entry.get("generator")), []).append(entry)
+    return found
 
 
 def speed(evaluation: Mapping[str, Any]) -> str:

@@ -34,14 +34,20 @@ def train(config: Config, workdir: pathlib.Path, console: Console) -> bool:
 
     against = assembly.opponents(config)
     assembly.check(config, against)
-    batches = assembly.batches(config, against.generators[0].card.condition, mesh, workdir)
+    label_names = assembly.label_names(against.generators)
+    batches = assembly.batches(config, label_names, mesh, workdir)
     depends_on = assembly.networks_used(against)
 
     perturber = assembly.perturber(config)
     budget = assembly.budget(perturber.card)
     tx = assembly.make_optimizer(config)
     train_step = steps.make_train_step(
-        perturber, tx, budget, assembly.terms(config), config.condition
+        perturber,
+        tx,
+        budget,
+        assembly.terms(config),
+        label_names,
+        assembly.targets(config, against.generators),
     )
     state, key = create_state(perturber, tx), jax.random.key(config.seed)
     state, against, key = sharding.replicate((state, against, key), mesh)

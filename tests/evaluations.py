@@ -34,6 +34,7 @@ def evaluated_row(
             "l2_median": l2 * 0.9,
             "l2_interval": [l2 * 0.8, l2 * 1.2],
             "masked_l2": l2 * 1.5,
+            "masked_disrupted": disrupted * 0.9,
             "empty_masks": 0,
             "disrupted": disrupted,
             "disrupted_interval": [disrupted * 0.95, disrupted],
@@ -76,10 +77,20 @@ def example() -> dict[str, Any]:
             evaluated_row("random noise", 5e-5, 0.0, (0.87, 0.75)),
             evaluated_row("P", 0.214, 0.984, (0.04, 0.80)),
         ],
-        "regions": [{"side": 256, "scale": 4.0, "l2": 0.181, "disrupted": 0.93, "linf_255": 6}],
+        "regions": [
+            {
+                "generator": "stargan",
+                "side": 256,
+                "scale": 4.0,
+                "l2": 0.181,
+                "disrupted": 0.93,
+                "linf_255": 6,
+            }
+        ],
         "channels": [
             {
                 "channel": "JPEG 75",
+                "generator": "stargan",
                 "l2": 0.123,
                 "disrupted": 0.77,
                 "q": {"xception": 0.31, "resnet18": 0.99},

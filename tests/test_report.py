@@ -47,7 +47,7 @@ def test_a_photo_that_is_unchanged_has_infinite_psnr(evaluation: dict[str, Any])
 
 
 def test_q_under_a_condition_stands_beside_the_unprotected_q(evaluation: dict[str, Any]) -> None:
-    expected = "Black_Hair 63 0.214 98 0.87 → 0.04 0.75 → 0.80!"
+    expected = "Black_Hair 63 0.214 98 0.321 89 0.87 → 0.04 0.75 → 0.80!"
     assert line_of(printed(evaluation), "Black_Hair") == expected.split()
 
 
@@ -73,6 +73,33 @@ def test_r_may_fall_by_the_tolerance_and_not_more(evaluation: dict[str, Any]) ->
 def test_channels_are_flagged_against_the_unprotected_row(evaluation: dict[str, Any]) -> None:
     expected = "JPEG 75 0.123 77 0.31 0.99! 0.95 0.50!"
     assert line_of(printed(evaluation), "JPEG", "75") == expected.split()
+
+
+def test_several_channels_end_in_their_mean_and_their_worst(evaluation: dict[str, Any]) -> None:
+    mild = {"q": {"xception": 0.11, "resnet18": 0.5}, "R_protected": {"xception": 0.97}}
+    mild |= {"channel": "JPEG 95", "generator": "stargan", "l2": 0.2, "disrupted": 0.97}
+    evaluation["channels"].append(mild)
+    text = printed(evaluation)
+    assert line_of(text, "mean")[1:5] == ["0.162", "87", "0.21", "0.74"]
+    assert line_of(text, "worst")[1:] == ["0.123", "77", "0.31", "0.99!", "0.95", "0.50!"]
+
+
+def test_each_generator_has_its_own_tables(evaluation: dict[str, Any]) -> None:
+    other = [dict(line, generator="fomm", l2=0.5) for line in evaluation["regions"]]
+    evaluation["regions"] += other
+    assert [t.title for t in tables.regions(evaluation)] == [
+        "stargan: larger photos",
+        "fomm: larger photos",
+    ]
+
+
+def test_whole_clips_are_shown_where_there_are_any(evaluation: dict[str, Any]) -> None:
+    assert tables.clips(evaluation) == []
+    for row, q in zip(evaluation["rows"], (0.9, 0.9, 0.1), strict=True):
+        clips = {"n": 63, "frames": 8, "disrupted": 0.95, "detectors": {"xception": {"q": q}}}
+        row["cells"][0]["clips"] = clips
+    line = line_of(printed(evaluation), "Black_Hair", "63", "8")
+    assert line == ["Black_Hair", "63", "8", "95", "0.90", "→", "0.10", "–", "→", "–"]
 
 
 def test_regions_and_speed_are_printed(evaluation: dict[str, Any]) -> None:

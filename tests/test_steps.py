@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
+from conftest import NAMES
 
 from dfd_jax import channel, optimizer, sharding, steps
 from dfd_jax.budget import Budget
@@ -22,7 +23,7 @@ def setting(tiny):
         (tiny("resnet18"), tiny("xception", size=32)),
         (channel.Region.of_side(16, 16), channel.Region.of_side(40, 16)),
     )
-    step = steps.make_train_step(perturber, tx, Budget(), Objective(budget=10.0))
+    step = steps.make_train_step(perturber, tx, Budget(), Objective(budget=10.0), NAMES)
     return perturber, tx, against, step
 
 
@@ -56,7 +57,7 @@ def test_the_loss_falls_and_is_the_sum_of_its_terms(setting, photos):
 def test_four_devices_train_like_one(setting, photos):
     perturber, _, against, _ = setting
     tx = optax.sgd(1e-2)  # Adam would blow the rounding noise of tiny gradients up to full steps
-    step = steps.make_train_step(perturber, tx, Budget(), Objective(budget=10.0))
+    step = steps.make_train_step(perturber, tx, Budget(), Objective(budget=10.0), NAMES)
     setting = perturber, tx, against, step
     one, history_one, _ = run(setting, photos, 3)
     four, history_four, _ = run(setting, photos, 3, devices=4)
@@ -92,7 +93,7 @@ def test_frozen_weights_are_untouched_and_no_part_of_the_state(setting, photos):
 def test_gradients_reach_every_parameter_through_each_detector(tiny, photos, detector, perturber):
     net, tx = tiny(perturber), optimizer.make_optimizer(1e-3, 5)
     weights = Objective(distortion=0.0, budget=0.0)
-    step = steps.make_train_step(net, tx, Budget(), weights)
+    step = steps.make_train_step(net, tx, Budget(), weights, NAMES)
     state = create_state(net, tx)
     before = jax.device_get(state.params)
     key, against = (

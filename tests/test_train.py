@@ -140,8 +140,8 @@ def test_a_failed_start_does_not_lock_the_workdir(tiny_zoo, photos, tmp_path):
 
 def test_networks_that_do_not_fit_are_refused_before_training(tiny_zoo, photos, tmp_path):
     config = runs.tiny_config(tiny_zoo, photos)
-    config.data.size = 32
-    with pytest.raises(ValueError, match=r"takes 16 px, but config.data.size is 32"):
+    config.data.size = 8
+    with pytest.raises(ValueError, match=r"takes 16 px, but config.data.size is 8"):
         train.train(config, tmp_path, Console(quiet=True))
 
 

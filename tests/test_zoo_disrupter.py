@@ -14,14 +14,15 @@ def test_it_breaks_fakes_of_drawn_faces_within_its_budget_and_noise_does_not():
     assert generator.card.sha256 in net.card.info["generators_sha256"]
     source = SyntheticFaces(8, seed=11, size=178, attribute_names=generator.card.condition)
     subject = Subject.from_faces([source[i] for i in range(8)], None)
-    networks = attacker.Networks({"stargan": generator}, {}, batch_size=8)
+    networks = attacker.Networks({"stargan": generator}, {}, generator.labels, batch_size=8)
     clean = subject.crops(64)
     originals = attacker.make_fakes(networks, "stargan", clean, subject.attributes, "Male")
 
     def broken_by(outputs):
-        arrived = evaluation.through_files(subject, Protector(net), outputs, 64)
+        arrived = evaluation.through_files(subject, Protector(net), outputs, (64,))
         assert max(arrived.linf_255) <= 6
-        fakes = attacker.make_fakes(networks, "stargan", arrived.photos, subject.attributes, "Male")
+        photos = arrived.photos[64]
+        fakes = attacker.make_fakes(networks, "stargan", photos, subject.attributes, "Male")
         return metrics.l2(fakes.units, originals.units).mean(), np.mean(arrived.psnr)
 
     l2, psnr = broken_by(Protector(net).outputs(clean))

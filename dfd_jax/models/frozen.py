@@ -89,18 +89,46 @@ class FrozenNetwork:
 
 @struct.dataclass
 class FrozenGenerator(FrozenNetwork):
-    """A deepfake generator: images in [-1, 1] and a condition → fakes in [-1, 1]."""
+    """A deepfake generator: images in [-1, 1] and a condition → fakes in [-1, 1].
 
-    def __call__(self, images: Float[Array, "b h w 3"], condition: Any) -> Float[Array, "b s s 3"]:
-        """G(x, c). The fakes have the size of the card, whatever size the images have."""
+    What a condition is made of is the generator's own business: a label vector, action units,
+    driving frames. Everyone else names it by a string.
+    """
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """Labels of a photo that its conditions depend on, in the order of `sample_condition`."""
+        return self.card.condition
+
+    @property
+    def conditions(self) -> tuple[str, ...]:
+        """Every condition that can be asked for by name."""
+        return self.card.condition
+
+    @property
+    def test_conditions(self) -> tuple[str, ...]:
+        """The conditions that an evaluation asks for when nobody says which."""
+        return self.conditions
+
+    def __call__(self, images: Float[Array, "b h w 3"], condition: Any) -> Float[Array, "n s s 3"]:
+        """G(x, c). The fakes have the size of the card, whatever size the images have.
+
+        n is b, or b times the number of driving frames that the condition holds for each photo: all
+        frames of the first photo come first.
+        """
         return self.apply(self.variables, self._normalised(images), condition)
 
-    def sample_condition(self, rng: Array, attributes: Float[Array, "b a"], target: str) -> Any:
-        """Conditions for a batch whose photos have these attributes.
+    def sample_condition(self, rng: Array, labels: Float[Array, "b a"], target: str) -> Any:
+        """Conditions for a batch of photos with these labels: a pytree, each leaf with axis b first.
 
-        `target` names one condition of the card, or is "random": drawn anew for every photo.
+        `target` is one of `conditions`, or "random": drawn anew for every photo. ValueError if it
+        is unknown, or the labels are not those of `labels`.
         """
-        raise NotImplementedError(f"{type(self).__name__} does not say how to draw a condition")
+        raise TypeError(f"{type(self).__name__} does not say how to draw a condition")
+
+    def test_condition(self, labels: Float[Array, "b a"], target: str) -> Any:
+        """The same for one of `conditions`, with nothing left to chance: for evaluations."""
+        return self.sample_condition(jax.random.key(0), labels, target)
 
 
 @struct.dataclass

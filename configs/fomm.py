@@ -1,0 +1,39 @@
+"""A disrupter against First Order Motion, under random frames of random driving motions.
+
+configs/fomm.py          small embedded networks on drawn faces and motions: minutes on a laptop CPU
+configs/fomm.py:photos   the same networks on real photographs: --config.data.root=FOLDER, and on
+                         recorded motions: --config.driving.root=FOLDER
+configs/fomm.py:paper    the vox-256 network on VoxCeleb1 videos at the paper's scale, on
+                         accelerators; the weights file is what `python -m converters fomm` writes
+
+`config.condition` is "random" or the name of a driving motion: mouth, blink, yaw, nod, smile, or
+the file names of your own clips.
+"""
+
+from configs import common
+from dfd_jax.config import Config
+
+
+def get_config(arg: str | None = None) -> Config:
+    """The config named by `arg`: None, "photos" or "paper"."""
+    return common.variant(__file__, arg, {None: _embedded, "photos": _photos, "paper": _paper})
+
+
+def _embedded(config: Config) -> None:
+    common.embedded(config, "fomm")
+    config.generators = ("zoo:fomm",)
+
+
+def _photos(config: Config) -> None:
+    common.photos(config, "fomm_photos")
+    config.generators = ("zoo:fomm",)
+
+
+def _paper(config: Config) -> None:
+    common.paper(config, "fomm_paper", size=256)
+    config.data.kind = "videos"
+    config.data.root = "vox"
+    config.driving.root = "driving"
+    config.generators = ("weights/fomm.safetensors",)
+    config.evaluate.detectors = ("weights/xception.safetensors", "weights/resnet18.safetensors")
+    config.train.batch_size = 64

@@ -1,0 +1,33 @@
+"""A disrupter against GANimation, under a random expression for every photo and step.
+
+configs/ganimation.py          small embedded networks on drawn faces: minutes on a laptop CPU
+configs/ganimation.py:photos   the same networks on real photographs: --config.data.root=FOLDER
+configs/ganimation.py:paper    full-size networks at the paper's scale, on accelerators; the weights
+                               files are those that `python -m converters` writes, in ./weights
+
+`config.condition` is "random", an expression ("happiness_5", or its index 0 … 80), or "own": the
+photo's own action units, where the data set knows them.
+"""
+
+from configs import common
+from dfd_jax.config import Config
+
+
+def get_config(arg: str | None = None) -> Config:
+    """The config named by `arg`: None, "photos" or "paper"."""
+    return common.variant(__file__, arg, {None: _embedded, "photos": _photos, "paper": _paper})
+
+
+def _embedded(config: Config) -> None:
+    common.embedded(config, "ganimation")
+    config.generators = ("zoo:ganimation",)
+
+
+def _photos(config: Config) -> None:
+    common.photos(config, "ganimation_photos")
+    config.generators = ("zoo:ganimation",)
+
+
+def _paper(config: Config) -> None:
+    common.paper(config, "ganimation_paper", size=128)
+    config.generators = ("weights/ganimation.safetensors",)
