@@ -33,6 +33,7 @@ def _paper(config: Config) -> None:
     common.paper(config, "fomm_paper", size=256)
     config.data.kind = "videos"
     config.data.root = "vox"
+    config.data.workers = 0  # threads: a network chooses the frame of each video
     config.driving.root = "driving"
     config.generators = ("weights/fomm.safetensors",)
     config.evaluate.detectors = ("weights/xception.safetensors", "weights/resnet18.safetensors")

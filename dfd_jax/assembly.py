@@ -139,11 +139,23 @@ def make_optimizer(config: Config) -> Any:
     return optimizer.make_optimizer(t.learning_rate, t.steps, warmup=t.warmup, clip=t.clip)
 
 
-def source(config: Config, split: str, attribute_names: tuple[str, ...]) -> faces.FaceSource:
-    """The photos of one split."""
+def source(
+    config: Config,
+    split: str,
+    attribute_names: tuple[str, ...],
+    generators: Iterable[FrozenGenerator] = (),
+) -> faces.FaceSource:
+    """The photos of one split. Of a video, it is the frame that an animating generator likes best:
+    the one most like the first frame of the first driving motion.
+    """
     d = config.data
     count = d.count if split == "train" else max(d.count // 4, 64)
-    return faces.open_source(
+    animating = next((net for net in generators if isinstance(net, FOMM)), None)
+    choose = None
+    if animating is not None:
+        first = next(iter(videos.driving_clips(config.driving.root, d.size).values()))[0]
+        choose = functools.partial(animating.best_frame, driving_first=first)
+    opened = faces.open_source(
         d.kind,
         split,
         root=d.root or None,
@@ -152,17 +164,23 @@ def source(config: Config, split: str, attribute_names: tuple[str, ...]) -> face
         protocol=d.split_protocol,
         count=count,
         size=max(d.size, d.drawn),
+        choose=choose,
     )
+    if not isinstance(opened, videos.VideoFaces):
+        return opened
+    if choose is not None and d.workers:
+        raise ValueError(
+            f"config.data.workers is {d.workers}, but frames of videos are chosen by a network, "
+            "which worker processes do not have; set --config.data.workers=0"
+        )
+    return faces.Cached(opened)  # choosing a frame takes as long as decoding the video
 
 
 def batches(
-    config: Config,
-    attribute_names: tuple[str, ...],
-    mesh: Mesh,
-    workdir: pathlib.Path,
+    config: Config, generators: Sequence[FrozenGenerator], mesh: Mesh, workdir: pathlib.Path
 ) -> Any:
     """An endless iterator over this process's part of the training batches."""
-    photos = source(config, "train", attribute_names)
+    photos = source(config, "train", label_names(generators), generators)
     _check_labels(config, photos)
     return pipeline.make_loader(
         photos,

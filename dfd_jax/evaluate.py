@@ -55,7 +55,7 @@ def evaluate_run(workdir: pathlib.Path, console: Console) -> dict[str, Any]:
     networks = _networks(config)
     conditions = attacker.conditions_of(networks.generators, tuple(config.evaluate.conditions))
     faces = pipeline.read_split(
-        assembly.source(config, "test", networks.label_names),
+        assembly.source(config, "test", networks.label_names, networks.generators.values()),
         limit=config.evaluate.photos or None,
         seed=config.seed,
         skipped_file=workdir / "skipped.txt",

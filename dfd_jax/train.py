@@ -34,8 +34,7 @@ def train(config: Config, workdir: pathlib.Path, console: Console) -> bool:
 
     against = assembly.opponents(config)
     assembly.check(config, against)
-    label_names = assembly.label_names(against.generators)
-    batches = assembly.batches(config, label_names, mesh, workdir)
+    batches = assembly.batches(config, against.generators, mesh, workdir)
     depends_on = assembly.networks_used(against)
 
     perturber = assembly.perturber(config)
@@ -46,7 +45,7 @@ def train(config: Config, workdir: pathlib.Path, console: Console) -> bool:
         tx,
         budget,
         assembly.terms(config),
-        label_names,
+        assembly.label_names(against.generators),
         assembly.targets(config, against.generators),
     )
     state, key = create_state(perturber, tx), jax.random.key(config.seed)

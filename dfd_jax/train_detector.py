@@ -30,7 +30,7 @@ from dfd_jax import (
 from dfd_jax.checkpoint import Checkpoints
 from dfd_jax.config import Config
 from dfd_jax.data.pairs import Exam
-from dfd_jax.models.frozen import Card, FrozenDetector, FrozenGenerator
+from dfd_jax.models.frozen import Card, FrozenDetector
 from dfd_jax.progress import StepProgress, stop_on_signals
 from dfd_jax.regions import RegionTraining
 from dfd_jax.writer import MetricsLog
@@ -147,9 +147,7 @@ def finish(
     rounded = jax.tree.map(lambda x: np.asarray(x, dtype).astype(np.float32), net.variables)
     net = detection.with_variables(net, rounded)  # what the file will hold is what is measured
 
-    unseen: dict[str, Any] = {path: models.load(path) for path in config.evaluate.generators}
-    if wrong := [p for p, g in unseen.items() if not isinstance(g, FrozenGenerator)]:
-        raise ValueError(f"evaluate.generators: {', '.join(wrong)} is not a generator")
+    unseen = {path: detector_data.load_generator(path) for path in config.evaluate.generators}
     tests = {}
     for exam in detector_data.exams(config, "test", workdir):
         on_unseen = {p: detector_exam.marks_on_generator(net, g, exam) for p, g in unseen.items()}

@@ -99,7 +99,18 @@ def test_whole_clips_are_shown_where_there_are_any(evaluation: dict[str, Any]) -
         clips = {"n": 63, "frames": 8, "disrupted": 0.95, "detectors": {"xception": {"q": q}}}
         row["cells"][0]["clips"] = clips
     line = line_of(printed(evaluation), "Black_Hair", "63", "8")
-    assert line == ["Black_Hair", "63", "8", "95", "0.90", "→", "0.10", "–", "→", "–"]
+    assert line == [
+        "Black_Hair",
+        "63",
+        "8",
+        "95",
+        "0.90",
+        "→",
+        "0.10",
+        tables.MISSING,
+        "→",
+        tables.MISSING,
+    ]
 
 
 def test_regions_and_speed_are_printed(evaluation: dict[str, Any]) -> None:
