@@ -5,9 +5,11 @@ Of a video of any length, the frames of one batch are in memory, and those that 
 
 import itertools
 import math
+import os
 import pathlib
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -15,7 +17,7 @@ from jaxtyping import UInt8
 
 from dfd_jax.data.images import Box, centre_box
 from dfd_jax.data.video_files import read_frames, read_info
-from dfd_jax.data.video_rewriting import replacing, rewrite_video
+from dfd_jax.data.video_rewriting import rewrite_video
 from dfd_jax.jobs import Job, square
 from dfd_jax.ledger import Ledger, Outcome
 from dfd_jax.manifest import sha256_of
@@ -27,6 +29,23 @@ _ROWS_AT_ONCE = 256
 Frame = UInt8[np.ndarray, "h w 3"]
 Stop = Callable[[], bool]
 Progress = Callable[[Job, int, int], None]  # a video, its frames protected so far, all (0: unknown)
+
+
+@contextmanager
+def replacing(path: pathlib.Path) -> Iterator[pathlib.Path]:
+    """The name of a hidden file beside `path`, which takes its place on success, or vanishes.
+
+    It is always the same, so what a killed process left is overwritten by the next one.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".part-{path.name}")
+    try:
+        yield temporary
+        with open(temporary, "rb") as file:
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
 
 
 class _Stopped(Exception):

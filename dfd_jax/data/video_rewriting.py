@@ -42,18 +42,21 @@ CONTAINERS = {
     ".mov": ("mov", "libx264"),
     ".mkv": ("matroska", "libx264"),
     ".webm": ("webm", "libvpx-vp9"),
-    ".avi": ("avi", "libx264"),
+    ".avi": ("avi", "mpeg4"),
 }
 UNWRITABLE = frozenset({".mpg", ".mpeg", ".wmv", ".flv", ".3gp", ".ts", ".mts", ".m2ts", ".ogv"})
 LOSSLESS = 0  # as a quality
 
 _SAME_CODEC = {"h264": "libx264", "hevc": "libx265", "vp9": "libvpx-vp9"}
+_SMALLEST_X265 = 64  # x265 4.2 writes beyond its memory for pictures smaller than its blocks
+_QP_TO_LAMBDA = 118  # FFmpeg's unit of quality
 _EXACT = {"webm": "libvpx-vp9", "avi": "ffv1"}  # the encoder of lossless RGB; else libx264rgb
 _EFFORT = {
     "libx264": {"preset": "slow"},
     "libx264rgb": {"preset": "medium"},
     "libx265": {"preset": "medium", "x265-params": "log-level=none"},
     "libvpx-vp9": {"deadline": "good", "cpu-used": "2", "row-mt": "1", "b": "0"},
+    "mpeg4": {"mbd": "rd"},
     "ffv1": {},
 }
 _RGB = ("rgb24", "gbrp", "bgr0")  # the pixel formats of lossless copies
@@ -88,8 +91,7 @@ def rewrite_video(
     as it was) and data streams (they may say where it was).
 
     UnreadableImage for a broken source; ValueError for what cannot be written: another suffix, or
-    a second moving picture, as it would stay unprotected. What was written by then stays: see
-    `replacing`.
+    a second moving picture, as it would stay unprotected. What was written by then stays.
     """
     path = pathlib.Path(target)
     container = _container(path)
@@ -120,23 +122,6 @@ def rewrite_video(
     return Rewritten(frames, name, pix_fmt, tuple(left_out))
 
 
-@contextmanager
-def replacing(path: pathlib.Path) -> Iterator[pathlib.Path]:
-    """The name of a hidden file beside `path`, which takes its place on success, or vanishes.
-
-    It is always the same, so what a killed process left is overwritten by the next one.
-    """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".part-{path.name}")
-    try:
-        yield temporary
-        with open(temporary, "rb") as file:
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
 def _encode(
     reading: InputContainer,
     stream: VideoStream,
@@ -153,7 +138,7 @@ def _encode(
             packet.stream = copies[packet.stream_index]
             writing.mux(packet)
 
-    clock = _Clock(stream)
+    clock = _Clock(stream, reading.format.name)
     within: collections.deque[tuple[av.VideoFrame, int, Pixels]] = collections.deque()
 
     def frames() -> Iterator[Pixels]:
@@ -176,21 +161,27 @@ def _encode(
 
 
 class _Clock:
-    """Times of frames in units of `time_base`: they always rise, also where the file has none."""
+    """Times of frames in units of `time_base`: they always rise, also where the file has none.
 
-    def __init__(self, stream: VideoStream) -> None:
+    AVI has no times of showing, and what FFmpeg makes of the order of decoding is wrong for H.264:
+    there frames are counted.
+    """
+
+    def __init__(self, stream: VideoStream, container: str = "") -> None:
+        codec = stream.codec_context.codec.canonical_name
+        self._is_counting = (container, codec) == ("avi", "h264")
         rate = frame_rate(stream)
         self.time_base = stream.time_base or 1 / rate
         self._step = max(1, round(1 / (rate * self.time_base)))
         self._last: int | None = None
 
     def time_of(self, frame: av.VideoFrame) -> int:
+        found = None if self._is_counting else frame.pts
         if self._last is None:
-            self._last = frame.pts or 0
+            self._last = found or 0
         else:
             expected = self._last + self._step
-            found = expected if frame.pts is None else frame.pts
-            self._last = max(found, self._last + 1)
+            self._last = max(expected if found is None else found, self._last + 1)
         return self._last
 
 
@@ -200,7 +191,8 @@ def _add_encoder(
     """The output's video stream, as like the source's as can be."""
     container, is_exact = writing.format.name, quality == LOSSLESS
     width, height = first.width, first.height
-    name = _encoder_name(container, stream.codec_context.codec.canonical_name, is_exact)
+    is_tiny = min(width, height) < _SMALLEST_X265
+    name = _encoder_name(container, stream.codec_context.codec.canonical_name, is_exact, is_tiny)
     options = _EFFORT[name] | {"crf": str(quality)}
     if name == "libvpx-vp9" and is_exact:
         options = _EFFORT[name] | {"lossless": "1"}
@@ -215,6 +207,8 @@ def _add_encoder(
         context.color_range = first.color_range
         for tag in _TAGS:
             setattr(context, tag, getattr(first, tag))
+    if name == "mpeg4":  # it knows no CRF; its quantiser's steps are about six of that
+        context.qscale, context.global_quality = True, max(1, round(quality / 6)) * _QP_TO_LAMBDA
     if container == "avi":
         context.max_b_frames = 0  # it has no place for the order in which frames are shown
     if name == "libx265" and container in ("mp4", "mov"):
@@ -225,13 +219,13 @@ def _add_encoder(
     return encoder
 
 
-def _encoder_name(container: str, codec: str, is_exact: bool) -> str:
+def _encoder_name(container: str, codec: str, is_exact: bool, is_tiny: bool) -> str:
     usual = next(encoder for name, encoder in CONTAINERS.values() if name == container)
     if is_exact:
         return _EXACT.get(container, "libx264rgb")
     if container == "webm" or (container == "avi" and codec == "vp9"):
         return usual
-    return _SAME_CODEC.get(codec, usual)
+    return "libx264" if is_tiny and codec == "hevc" else _SAME_CODEC.get(codec, usual)
 
 
 def _pix_fmt(
