@@ -65,9 +65,9 @@ def one_frame(condition, number):
     return Motion(driving, condition.initial)
 
 
-@pytest.mark.parametrize("unrolled", [0, FRAMES], ids=["in a loop", "written out"])
-def test_a_whole_clip_in_one_call_equals_frame_by_frame(net, photos, monkeypatch, unrolled):
-    monkeypatch.setattr("dfd_jax.models.generators.fomm.animator.UNROLLED", unrolled)
+@pytest.mark.parametrize("at_once", [3, FRAMES], ids=["in a loop", "together"])
+def test_a_whole_clip_in_one_call_equals_frame_by_frame(net, photos, monkeypatch, at_once):
+    monkeypatch.setattr("dfd_jax.models.generators.fomm.animator.AT_ONCE", at_once)
     condition = net.test_condition(NO_LABELS, "nod")
     fakes = jax.jit(lambda net, photos: net(photos, condition))(net, photos)
     assert fakes.shape == (2 * FRAMES, SIZE, SIZE, 3)

@@ -1,8 +1,7 @@
 """The First Order Motion Model as a frozen generator: photos follow the clips that it was given."""
 
 import dataclasses
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Mapping
 
 import jax
 import jax.numpy as jnp
@@ -18,7 +17,9 @@ from dfd_jax.models.generators.fomm.motion import KeyPoints, Motion
 Frame = Float[Array, "h w 3"] | UInt8[np.ndarray, "h w 3"]  # in [-1, 1], or 8-bit
 Frames = Float[Array, "n h w 3"] | UInt8[np.ndarray, "n h w 3"]
 DETECTED_AT_ONCE = 16  # frames of a clip in one batch
-UNROLLED = 4  # so many frames are written out one by one; more would bloat the program
+# Frames made together. More come in a loop, whose gradient takes four times as long on CPU; written
+# out one by one they would bloat the program, which a TPU compiler works on for minutes.
+AT_ONCE = 4
 
 
 @struct.dataclass
@@ -55,8 +56,8 @@ class FOMM(FrozenGenerator):
     ) -> Float[Array, "n s s 3"]:
         """Each photo in each frame of its motion [b f ..]: n = b f fakes, photo-major, in [-1, 1].
 
-        A photo's keypoints and features are computed once. The gradient computes each frame anew
-        instead of storing it, so that memory does not grow with the number of frames.
+        A photo's keypoints and features are computed once. Memory grows with the photos, and with
+        the frames up to AT_ONCE of them.
         """
         photos = self._normalised(images)
         source: KeyPoints = self.apply(self.variables, photos, method="keypoints")
@@ -154,17 +155,15 @@ class FOMM(FrozenGenerator):
         return self.clips
 
 
-def _each_frame(frame: Any, driving: KeyPoints) -> Float[Array, "b f s s 3"]:
-    """`frame` of each of f sets of keypoints [b f k ..], one after the other."""
+def _each_frame(
+    frame: Callable[[KeyPoints], Array], driving: KeyPoints
+) -> Float[Array, "b f s s 3"]:
+    """`frame` of each of f sets of keypoints [b f k ..]."""
+    if driving.value.shape[1] <= AT_ONCE:
+        return jax.vmap(frame, in_axes=1, out_axes=1)(driving)
     by_frame = jax.tree.map(lambda a: jnp.moveaxis(a, 1, 0), driving)
-    count = by_frame.value.shape[0]
-    if count == 1:
-        return frame(jax.tree.map(lambda a: a[0], by_frame))[:, None]
-    remade = jax.checkpoint(frame)
-    # A loop around convolutions is slow on CPU, but written out it is not.
-    unroll = count if count <= UNROLLED else 1
-    _, fakes = jax.lax.scan(lambda _, kp: (None, remade(kp)), None, by_frame, unroll=unroll)
-    return jnp.moveaxis(fakes, 0, 1)
+    remade = jax.checkpoint(frame)  # the gradient keeps the activations of a few frames, not of all
+    return jnp.moveaxis(jax.lax.map(remade, by_frame, batch_size=AT_ONCE), 0, 1)
 
 
 @jax.jit
