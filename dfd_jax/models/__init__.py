@@ -36,8 +36,8 @@ ZOO = pathlib.Path(__file__).parent.parent / "zoo"
 class Model(NamedTuple):
     """A row of the table: the Flax module and what it becomes once its variables are known.
 
-    Every module has a method `example_inputs(size)`: the raw inputs of a batch of one (zeros), and
-    may have `initial_arrays()`: the arrays that do not start as `build` starts them, by their names.
+    Every module has a method `example_inputs(size)`: the raw inputs of a batch of one (zeros). It
+    may have `initial_arrays()`: by name, the arrays that do not start as `build` starts others.
     """
 
     module: type[nn.Module]

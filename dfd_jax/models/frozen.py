@@ -119,7 +119,7 @@ class FrozenGenerator(FrozenNetwork):
         return self.apply(self.variables, self._normalised(images), condition)
 
     def sample_condition(self, rng: Array, labels: Float[Array, "b a"], target: str) -> Any:
-        """Conditions for a batch of photos with these labels: a pytree of arrays whose first axis is b.
+        """Conditions for photos with these labels: a pytree of arrays whose first axis is b.
 
         `target` is one of `conditions`, or "random": drawn anew for every photo. ValueError if it
         is unknown, or the labels are not those of `labels`.
