@@ -261,8 +261,11 @@ def _changed(
         _as_encoded(as_stored(pixels, original), encoder).to_ndarray() for pixels in (before, after)
     )
     assert encoder.format is not None
-    highest = 2 ** encoder.format.components[0].bits - 1
-    moved = np.clip(base.astype(np.int32) + new - old, 0, highest)
+    bits = encoder.format.components[0].bits
+    moved = base.astype(np.int16 if bits <= 12 else np.int32)
+    moved += new
+    moved -= old
+    np.clip(moved, 0, 2**bits - 1, out=moved)
     levels: Any = moved.astype(base.dtype)
     return _tagged(av.VideoFrame.from_ndarray(levels, format=encoder.format.name), encoder)
 
