@@ -14,6 +14,7 @@ from configs import detector as detector_config
 from dfd_jax import detection, detector_data, detector_exam, models, train_detector
 from dfd_jax.data import images, pairs
 from dfd_jax.data.synthetic import SyntheticFaces
+from dfd_jax.regions import RegionTraining
 
 RATES = ("R", "q", "auc", "accuracy")
 
@@ -159,12 +160,31 @@ def test_runs_without_any_photo_or_detector_are_refused(tmp_path):
         train_detector.new_detector(config)
 
 
-@pytest.mark.parametrize("variant", [None, "resnet18", "resnet50", "xception", "full"])
+@pytest.mark.parametrize(
+    "variant",
+    [
+        None,
+        "resnet18",
+        "resnet50",
+        "xception",
+        "multi_attentional",
+        "full",
+        "full_multi_attentional",
+    ],
+)
 def test_every_variant_of_the_config_describes_a_detector(variant):
     config = detector_config.get_config(variant)
     hyper = {**config.detector.hyper.to_dict(), "num_classes": 2}
     card = models.Card(model=config.detector.model, hyper=hyper, input_size=config.data.size)
     assert models.variable_shapes(card)
+
+
+def test_region_losses_are_for_multi_attentional_detectors_alone():
+    assert train_detector.region_training(detector_config.get_config("full")) is None
+    paper = train_detector.region_training(detector_config.get_config("full_multi_attentional"))
+    assert paper == RegionTraining()
+    small = train_detector.region_training(detector_config.get_config("multi_attentional"))
+    assert (small.independence, small.degradation, small.shrink) == (1.0, "blur", 0.5)
 
 
 def test_unknown_variants_are_refused():

@@ -31,6 +31,17 @@ def test_batch_norm_in_training_uses_the_batch_and_moves_its_statistics_a_tenth(
     np.testing.assert_allclose(stats["var"], 0.9 + 0.1 * flat.var(0, ddof=1), rtol=1e-5)
 
 
+def test_batch_norms_of_other_projects_have_their_own_epsilon_and_momentum():
+    x = images(4, 5, 6, 2)
+    stored = {"mean": np.zeros(2, np.float32), "var": np.zeros(2, np.float32)}
+    norm = layers.BatchNorm(epsilon=1e-3, momentum=0.01)
+    y = norm.apply(variables(2, batch_stats=stored), x, False)
+    np.testing.assert_allclose(y, x / np.sqrt(1e-3), rtol=1e-5)
+    _, updated = norm.apply(variables(2, batch_stats=stored), x, True, mutable=["batch_stats"])
+    mean = np.mean(x, (0, 1, 2), np.float64)
+    np.testing.assert_allclose(updated["batch_stats"]["mean"], 0.01 * mean, rtol=1e-4)
+
+
 def test_batch_norm_at_inference_uses_what_it_stored():
     x = images(2, 3, 3, 2)
     stored = {"mean": np.array([1.0, -2.0]), "var": np.array([4.0, 0.0])}
@@ -41,24 +52,47 @@ def test_batch_norm_at_inference_uses_what_it_stored():
     np.testing.assert_allclose(y, want, rtol=1e-4, atol=1e-4)
 
 
-@pytest.mark.parametrize("size", [(1, 1), (8, 7)])
-def test_depthwise_convolution_is_the_grouped_convolution(size):
-    x = images(2, *size, 5)
-    kernel = images(3, 3, 1, 5, seed=1)
+@pytest.mark.parametrize(
+    ("sides", "size", "stride", "padding"),
+    [
+        ((1, 1), 3, 1, (1, 1)),
+        ((8, 7), 3, 1, (1, 1)),
+        ((8, 7), 3, 2, (0, 1)),
+        ((8, 7), 5, 1, (2, 2)),
+        ((9, 8), 5, 2, (1, 2)),
+        ((9, 8), 3, 2, (0, 0)),
+    ],
+)
+def test_depthwise_convolution_is_the_grouped_convolution(sides, size, stride, padding):
+    x = images(2, *sides, 5)
+    kernel = images(size, size, 1, 5, seed=1)
 
-    @jax.jit
-    def both(x, kernel):
-        grouped = jax.lax.conv_general_dilated(
+    def grouped(x, kernel):
+        return jax.lax.conv_general_dilated(
             x,
             kernel,
-            (1, 1),
-            "SAME",
+            (stride, stride),
+            (padding, padding),
             dimension_numbers=("NHWC", "HWIO", "NHWC"),
             feature_group_count=5,
         )
-        return layers.DepthwiseConv().apply({"params": {"kernel": kernel}}, x), grouped
 
-    np.testing.assert_allclose(*both(x, kernel), atol=1e-5)
+    def ours(x, kernel):
+        module = layers.DepthwiseConv(size, stride, padding)
+        return module.apply({"params": {"kernel": kernel}}, x)
+
+    @jax.jit
+    def values_and_gradients(x, kernel):
+        return [jax.value_and_grad(loss_of(conv), (0, 1))(x, kernel) for conv in (ours, grouped)]
+
+    def loss_of(conv):
+        return lambda x, kernel: (conv(x, kernel) ** 2).sum()
+
+    assert ours(x, kernel).shape == grouped(x, kernel).shape
+    (value, gradients), (their_value, their_gradients) = values_and_gradients(x, kernel)
+    np.testing.assert_allclose(value, their_value, rtol=1e-5)
+    for gradient, theirs in zip(gradients, their_gradients, strict=True):
+        np.testing.assert_allclose(gradient, theirs, atol=1e-3)
 
 
 @pytest.mark.parametrize("size", [(1, 1), (8, 8), (9, 6)])
