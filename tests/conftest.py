@@ -29,6 +29,7 @@ TINY = {
     "stargan": {"conv_dim": 4, "c_dim": 5, "blocks": 1},
     "ganimation": {"conv_dim": 4, "blocks": 1},
     "resnet18": {"width": 4},
+    "resnet50": {"width": 4, "stage_sizes": (1, 1, 1, 1)},
     "xception": {"channels": (4, 8, 8, 8, 8, 8, 16, 16), "middle_blocks": 1},
     "efficientnet": {"channels": (8, 4, 6, 8, 8, 10, 10, 12, 16), "depths": (1, 2, 1, 1, 1, 1, 1)},
     "multi_attentional": {
@@ -54,7 +55,7 @@ TINY = {
     "resnet_perturber": {"width": 4, "blocks": 1},
 }
 PERTURBERS = ("unet", "resnet_perturber")
-DETECTORS = ("resnet18", "xception", "efficientnet", "multi_attentional")
+DETECTORS = ("resnet18", "resnet50", "xception", "efficientnet", "multi_attentional")
 
 
 def pytest_configure(config):
