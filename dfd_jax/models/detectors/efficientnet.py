@@ -13,6 +13,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from dfd_jax.models import layers
+from dfd_jax.models.convolution import Conv
 
 NORM_EPSILON, NORM_MOMENTUM = 1e-3, 0.01  # the latter in PyTorch's sense
 SQUEEZE = 4  # channels of a block's input for each squeezed channel
@@ -154,15 +155,7 @@ class EfficientNet(nn.Module):
         pad: tuple[int, int] = (0, 0),
         bias: bool = False,
     ) -> Array:
-        return nn.Conv(
-            features,
-            (size, size),
-            (stride, stride),
-            padding=(pad, pad),
-            use_bias=bias,
-            dtype=self.dtype,
-            name=name,
-        )(x)
+        return Conv(features, size, stride, pad, bias, dtype=self.dtype, name=name)(x)
 
     def _norm(self, name: str, x: Array, train: bool) -> Array:
         norm = layers.BatchNorm(NORM_EPSILON, NORM_MOMENTUM, dtype=self.dtype, name=name)

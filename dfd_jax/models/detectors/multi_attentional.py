@@ -14,6 +14,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from dfd_jax.models import layers, resampling
+from dfd_jax.models.convolution import Conv
 from dfd_jax.models.detectors.efficientnet import EfficientNet
 from dfd_jax.models.detectors.xception import Xception
 
@@ -128,9 +129,9 @@ class AttentionMaps(nn.Module):
 
     @nn.compact
     def __call__(self, x: Float[Array, "b h w c"], train: bool) -> Float[Array, "b h w maps"]:
-        x = nn.Conv(x.shape[-1], (3, 3), padding=1, dtype=self.dtype, name="conv_extract")(x)
+        x = Conv(x.shape[-1], 3, 1, (1, 1), True, dtype=self.dtype, name="conv_extract")(x)
         x = nn.relu(layers.BatchNorm(dtype=self.dtype, name="bn1")(x, train))
-        x = nn.Conv(self.maps, (1, 1), use_bias=False, dtype=self.dtype, name="conv2")(x)
+        x = Conv(self.maps, 1, dtype=self.dtype, name="conv2")(x)
         x = layers.BatchNorm(dtype=self.dtype, name="bn2")(x, train)
         x = nn.elu(x.astype(jnp.promote_types(x.dtype, jnp.float32))) + 1
         mask = jnp.asarray(border_mask(), x.dtype)[None, :, :, None]
@@ -152,7 +153,7 @@ class TextureEnhancement(nn.Module):
         self, x: Float[Array, "b h w c"], attentions: Float[Array, "b h2 w2 maps"], train: bool
     ) -> tuple[Float[Array, "b h w maps c"], Float[Array, "b h2 w2 c"]]:
         h, w, c = x.shape[1:]
-        x = nn.Conv(c, (3, 3), padding=1, dtype=self.dtype, name="conv_extract")(x)
+        x = Conv(c, 3, 1, (1, 1), True, dtype=self.dtype, name="conv_extract")(x)
         wide = x.astype(jnp.promote_types(x.dtype, jnp.float32))
         coarse = resampling.adaptive_average(wide, *attentions.shape[1:3])
         self.sow("intermediates", "coarse", coarse)

@@ -10,6 +10,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from dfd_jax.models import layers
+from dfd_jax.models.convolution import Conv
 
 
 class ResNet(nn.Module):
@@ -60,16 +61,8 @@ class ResNet(nn.Module):
         return nn.relu(x + y)
 
     def _conv(self, name: str, x: Array, features: int, size: int, stride: int) -> Array:
-        padding = size // 2
-        return nn.Conv(
-            features,
-            (size, size),
-            (stride, stride),
-            padding=((padding, padding), (padding, padding)),
-            use_bias=False,
-            dtype=self.dtype,
-            name=name,
-        )(x)
+        padding = (size // 2, size // 2)
+        return Conv(features, size, stride, padding, dtype=self.dtype, name=name)(x)
 
     def _norm(self, name: str, x: Array, train: bool) -> Array:
         return layers.BatchNorm(dtype=self.dtype, name=name)(x, train)

@@ -11,6 +11,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from dfd_jax.models import layers
+from dfd_jax.models.convolution import Conv
 
 
 class Xception(nn.Module):
@@ -83,15 +84,7 @@ class Xception(nn.Module):
         return self._conv(f"{name}.pointwise", x, features, 1, 1)
 
     def _conv(self, name: str, x: Array, features: int, size: int, stride: int) -> Array:
-        return nn.Conv(
-            features,
-            (size, size),
-            (stride, stride),
-            padding="VALID",
-            use_bias=False,
-            dtype=self.dtype,
-            name=name,
-        )(x)
+        return Conv(features, size, stride, dtype=self.dtype, name=name)(x)
 
     def _norm(self, name: str, x: Array, train: bool) -> Array:
         return layers.BatchNorm(dtype=self.dtype, name=name)(x, train)

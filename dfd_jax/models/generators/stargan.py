@@ -13,6 +13,7 @@ from flax import struct
 from jaxtyping import Array, Float, Int
 
 from dfd_jax.models import layers
+from dfd_jax.models.convolution import Conv, ConvTranspose
 from dfd_jax.models.frozen import FrozenGenerator
 
 HAIR_COLOURS = ("Black_Hair", "Blond_Hair", "Brown_Hair", "Gray_Hair")
@@ -51,16 +52,8 @@ class Trunk(nn.Module):
 
     def conv(self, name: str, x: Array, features: int, size: int, stride: int = 1) -> Array:
         """A convolution without bias, padded so that only the stride changes the size."""
-        padding = (size - 1) // 2
-        return nn.Conv(
-            features,
-            (size, size),
-            (stride, stride),
-            padding=((padding, padding), (padding, padding)),
-            use_bias=False,
-            dtype=self.dtype,
-            name=name,
-        )(x)
+        padding = ((size - 1) // 2, (size - 1) // 2)
+        return Conv(features, size, stride, padding, dtype=self.dtype, name=name)(x)
 
     def example_inputs(self, size: int) -> tuple[Array, Array]:
         """An image and a condition, zeros, batch of one."""
@@ -74,17 +67,7 @@ class Trunk(nn.Module):
         return x + self._norm(f"{index}.main.4", y, relu=False)
 
     def _up(self, name: str, x: Array, features: int) -> Array:
-        # With transpose_kernel=False the shape is the same and the values are wrong.
-        return nn.ConvTranspose(
-            features,
-            (4, 4),
-            (2, 2),
-            padding="SAME",
-            transpose_kernel=True,
-            use_bias=False,
-            dtype=self.dtype,
-            name=name,
-        )(x)
+        return ConvTranspose(features, dtype=self.dtype, name=name)(x)
 
     def _norm(self, index: int | str, x: Array, relu: bool) -> Array:
         x = layers.InstanceNorm(dtype=self.dtype, name=f"main.{index}")(x)
@@ -138,15 +121,7 @@ class Discriminator(nn.Module):
         pad: int,
         bias: bool = True,
     ) -> Array:
-        return nn.Conv(
-            features,
-            (size, size),
-            (stride, stride),
-            padding=((pad, pad), (pad, pad)),
-            use_bias=bias,
-            dtype=self.dtype,
-            name=name,
-        )(x)
+        return Conv(features, size, stride, (pad, pad), bias, dtype=self.dtype, name=name)(x)
 
 
 @struct.dataclass

@@ -7,12 +7,12 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from dfd_jax.models import layers
+from dfd_jax.models.convolution import Conv
 
 
-def convolution(features: int, size: int, padding: int, dtype: Any, name: str) -> nn.Conv:
+def convolution(features: int, size: int, padding: int, dtype: Any, name: str) -> Conv:
     """A square convolution, zeros around the image."""
-    pad = (padding, padding)
-    return nn.Conv(features, (size, size), padding=(pad, pad), dtype=dtype, name=name)
+    return Conv(features, size, 1, (padding, padding), True, dtype=dtype, name=name)
 
 
 class ConvBlock(nn.Module):
