@@ -10,6 +10,16 @@ from dfd_jax.models import warp
 RNG = np.random.default_rng
 
 
+@pytest.fixture(params=["by_gathers", "by_products"])
+def form(request, monkeypatch):
+    """Both ways to look up, whichever is the one for this machine."""
+    chosen = getattr(warp, request.param)
+    monkeypatch.setattr(
+        "dfd_jax.models.warp.jax.lax.platform_dependent",
+        lambda *args, cpu, default: chosen(*args),
+    )
+
+
 def images(*shape, seed=0):
     return RNG(seed).normal(size=shape).astype(np.float32)
 
@@ -33,6 +43,7 @@ def sampled_and_gradients(x, grid, weights, align_corners):
     return y, *gradients
 
 
+@pytest.mark.usefixtures("form")
 @pytest.mark.parametrize("align_corners", [False, True])
 @pytest.mark.parametrize(
     ("size", "at"), [((8, 8), (8, 8)), ((5, 9), (3, 4)), ((2, 3), (11, 2)), ((1, 4), (5, 5))]
@@ -51,6 +62,7 @@ def test_values_and_both_gradients_equal_pytorchs(size, at, align_corners):
         np.testing.assert_allclose(one, other.detach(), atol=2e-5)
 
 
+@pytest.mark.usefixtures("form")
 @pytest.mark.parametrize("align_corners", [False, True])
 def test_on_a_pixel_the_slope_is_that_of_the_next_interval_as_in_pytorch(align_corners):
     x = images(1, 1, 5, 1)
@@ -64,6 +76,7 @@ def test_on_a_pixel_the_slope_is_that_of_the_next_interval_as_in_pytorch(align_c
         np.testing.assert_allclose(dgrid[0, 0, :, 0], 2 * np.diff(x[0, 0, 1:, 0]), atol=1e-5)
 
 
+@pytest.mark.usefixtures("form")
 def test_the_identity_grid_gives_the_image_if_corners_are_aligned_as_it_was_built():
     x = images(2, 6, 7, 3)
     grid = np.broadcast_to(warp.identity_grid(6, 7), (2, 6, 7, 2)).astype(np.float32)
@@ -73,6 +86,7 @@ def test_the_identity_grid_gives_the_image_if_corners_are_aligned_as_it_was_buil
     assert np.abs(present - x).max() > 0.1
 
 
+@pytest.mark.usefixtures("form")
 def test_far_outside_and_at_infinity_there_is_nothing_and_no_gradient():
     x = images(1, 4, 4, 2)
     grid = np.array([[[[np.inf, 0], [-np.inf, np.inf], [0, 1e30], [-3, 0]]]], np.float32)
