@@ -14,15 +14,18 @@ from experiments.torch_networks.fomm import (
 )
 from experiments.torch_networks.generators import ganimation, stargan, stargan_discriminator
 from experiments.torch_networks.multi_attentional import multi_attentional
+from experiments.torch_networks.ops import State, part
 
 __all__ = [
     "Keypoints",
+    "State",
     "efficientnet",
     "fomm_animate",
     "fomm_generator",
     "fomm_keypoints",
     "ganimation",
     "multi_attentional",
+    "part",
     "relative_keypoints",
     "resnet",
     "stargan",

@@ -8,6 +8,7 @@ from typing import NamedTuple
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float
+from scipy.spatial import ConvexHull
 from torch import Tensor
 
 from experiments.torch_networks.ops import State, batch_norm, conv, numbers, part
@@ -28,15 +29,17 @@ def fomm_animate(
     source: Float[Tensor, "b 3 h w"],
     driving: Float[Tensor, "b 3 h w"],
     driving_initial: Float[Tensor, "b 3 h w"],
+    adapt_scale: bool = False,
 ) -> Float[Tensor, "b 3 h w"]:
     """The source moved as `driving` moved since `driving_initial` (the relative mode).
 
+    `adapt_scale` scales the movement to the size of the source's face, as the authors' demo does.
     Keys of the state: `kp_detector.…` and `generator.…`.
     """
     detector, generator = part(state, "kp_detector."), part(state, "generator.")
     initial = fomm_keypoints(detector, driving_initial)
     of_source, of_driving = fomm_keypoints(detector, source), fomm_keypoints(detector, driving)
-    moved = relative_keypoints(of_source, of_driving, initial)
+    moved = relative_keypoints(of_source, of_driving, initial, adapt_scale)
     return fomm_generator(generator, source, of_source, moved)
 
 
@@ -52,10 +55,20 @@ def fomm_keypoints(state: State, image: Float[Tensor, "b 3 h w"]) -> Keypoints:
     return Keypoints(value, jacobian)
 
 
-def relative_keypoints(source: Keypoints, driving: Keypoints, initial: Keypoints) -> Keypoints:
-    """The source's keypoints, moved as the driving ones moved since the initial frame."""
+def relative_keypoints(
+    source: Keypoints, driving: Keypoints, initial: Keypoints, adapt_scale: bool = False
+) -> Keypoints:
+    """The source's keypoints, moved as the driving ones moved since the initial frame.
+
+    `adapt_scale`: movements times the ratio of the faces' sizes, the square roots of the areas
+    around the keypoints, which are those of the first image for all, and carry no gradient.
+    """
+    moved = driving.value - initial.value
+    if adapt_scale:
+        areas = (ConvexHull(one.value[0].detach().numpy()).volume for one in (source, initial))
+        moved = moved * (next(areas) / next(areas)) ** 0.5
     turned = driving.jacobian @ torch.linalg.inv(initial.jacobian)
-    return Keypoints(source.value + driving.value - initial.value, turned @ source.jacobian)
+    return Keypoints(source.value + moved, turned @ source.jacobian)
 
 
 def fomm_generator(

@@ -1,0 +1,272 @@
+"""Forward and input gradient of every network, beside the same network in PyTorch."""
+
+import dataclasses
+import time
+import zlib
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import torch
+from flax import traverse_util
+from rich.console import Console
+from rich.progress import track
+
+from converters import core
+from dfd_jax import models
+from dfd_jax.models import warp
+from dfd_jax.models.frozen import Card
+from dfd_jax.models.generators.fomm import KeyPoints
+from experiments import torch_networks as theirs
+
+Arrays = tuple[np.ndarray, ...]  # the image first, NHWC, then conditions
+FORMATS = {"contiguous": torch.contiguous_format, "channels last": torch.channels_last}
+TRIALS = 3  # calls that decide which memory format is the faster
+# Relative L2. PyTorch's norms lose digits under channels_last; a ReLU that rounds to the other side
+# of zero moves a whole gradient.
+SAME_OUTPUT, SAME_GRADIENT = 1e-3, 5e-2
+
+
+@dataclasses.dataclass(frozen=True)
+class Case:
+    """A network of the table and its twin: what both are called with besides the image."""
+
+    model: str
+    theirs: Callable[..., Any]
+    hyper: dict[str, Any] = dataclasses.field(default_factory=dict)
+    conditions: Callable[[np.random.Generator, int], Arrays] = lambda rng, batch: ()
+    ours: Callable[..., Any] = lambda module, variables, *inputs: module.apply(variables, *inputs)
+
+
+def _labels(count: int) -> Callable[[np.random.Generator, int], Arrays]:
+    return lambda rng, batch: (rng.random((batch, count), dtype=np.float32),)
+
+
+def _driving(rng: np.random.Generator, batch: int) -> Arrays:
+    value = rng.uniform(-0.8, 0.8, (batch, 10, 2)).astype(np.float32)
+    jacobian = np.eye(2) + rng.normal(scale=0.1, size=(batch, 10, 2, 2))
+    return value, jacobian.astype(np.float32)
+
+
+def _our_fomm(module: Any, variables: Any, image: Any, *driving: Any) -> Any:
+    return module.apply(variables, image, KeyPoints(*driving))
+
+
+def _their_fomm(state: theirs.State, image: torch.Tensor, *driving: torch.Tensor) -> torch.Tensor:
+    source = theirs.fomm_keypoints(theirs.part(state, "kp_detector."), image)
+    generator = theirs.part(state, "generator.")
+    return theirs.fomm_generator(generator, image, source, theirs.Keypoints(*driving))
+
+
+CASES = {
+    "stargan": Case("stargan", theirs.stargan, conditions=_labels(5)),
+    "stargan_discriminator": Case("stargan_discriminator", theirs.stargan_discriminator),
+    "ganimation": Case("ganimation", theirs.ganimation, conditions=_labels(17)),
+    "fomm": Case("fomm", _their_fomm, conditions=_driving, ours=_our_fomm),
+    "resnet18": Case("resnet18", theirs.resnet),
+    "resnet50": Case("resnet50", theirs.resnet),
+    "xception": Case("xception", theirs.xception),
+    "efficientnet": Case("efficientnet", theirs.efficientnet),
+    "multi_attentional": Case("multi_attentional", theirs.multi_attentional),
+    "multi_attentional_xception": Case(
+        "multi_attentional",
+        lambda state, x: theirs.multi_attentional(state, x, feature_layer="b1"),
+        {"backbone": "xception", "feature_layer": "b1"},
+    ),
+}
+
+
+def run(
+    names: Sequence[str] | None,
+    size: int,
+    batches: Sequence[int],
+    repeats: int,
+    clock: str,
+    console: Console,
+) -> list[dict[str, Any]]:
+    """A row for every network, batch size and kind of call; networks without a twin are said so.
+
+    ValueError if a network is unknown, or the two sides give different numbers.
+    """
+    known = [*CASES, *(m for m in models.MODELS if m not in CASES)]
+    unknown = sorted(set(names or ()) - set(known))
+    if unknown:
+        raise ValueError(f"unknown network {', '.join(unknown)}; known: {', '.join(known)}")
+    rows: list[dict[str, Any]] = []
+    for name in track(names or known, "networks", console=console, transient=True):
+        if name not in CASES:
+            rows.append({"network": name, "skipped": "no original in PyTorch"})
+            continue
+        for batch in batches:
+            pair = Pair(CASES[name], size, batch)
+            for what, calls in (("forward", pair.forward()), ("gradient", pair.gradient())):
+                row = {"network": name, "size": size, "batch": batch, "what": what}
+                rows.append(row | compare(calls, batch, repeats, clock))
+                console.print(_summary(rows[-1]))
+    return rows
+
+
+def _summary(row: dict[str, Any]) -> str:
+    return (
+        f"{row['network']} {row['what']}, batch {row['batch']}: {row['ours']['median']:.0f} ms, "
+        f"PyTorch {row['torch']['median']:.0f} ms ({row['memory_format']})"
+    )
+
+
+@dataclasses.dataclass(frozen=True)
+class Calls:
+    """The same computation of both sides, and how far their results may be apart."""
+
+    ours: Callable[[], Any]
+    theirs: dict[str, Callable[[], Any]]  # by memory format
+    allowed: float
+
+
+class Pair:
+    """A network and its twin with the same seeded weights, and inputs for them."""
+
+    def __init__(self, case: Case, size: int, batch: int) -> None:
+        hyper = {"image_size": size} if case.model == "stargan_discriminator" else {}
+        card = Card(case.model, case.hyper | hyper, size)
+        self.case, self.module = case, models.MODELS[case.model].module(**card.hyper)
+        arrays = seeded_arrays(models.variable_shapes(card))
+        self.variables = jax.device_put(traverse_util.unflatten_dict(arrays, sep="/"))
+        self.state = torch_state(arrays)
+        rng = np.random.default_rng(0)
+        images = rng.uniform(0, 1, (batch, size, size, 3)).astype(np.float32)
+        self.inputs = (images, *case.conditions(rng, batch))
+
+    def forward(self) -> Calls:
+        """Outputs alone."""
+        ours = jax.jit(lambda variables, inputs: self.case.ours(self.module, variables, *inputs))
+        inputs = jax.device_put(self.inputs)
+
+        def call(state: theirs.State, tensors: list[torch.Tensor]) -> Any:
+            with torch.inference_mode():
+                return _flat(self.case.theirs(state, *tensors))
+
+        return Calls(
+            lambda: jax.block_until_ready(ours(self.variables, inputs)),
+            self._each(call),
+            SAME_OUTPUT,
+        )
+
+    def gradient(self) -> Calls:
+        """The mean square of all outputs, and its gradient with respect to the image."""
+
+        def loss(image: Any, variables: Any, rest: Any) -> Any:
+            outputs = jax.tree.leaves(self.case.ours(self.module, variables, image, *rest))
+            return sum(jnp.square(out).mean() for out in outputs)
+
+        ours = jax.jit(jax.value_and_grad(loss))
+        image, *rest = jax.device_put(self.inputs)
+
+        def call(state: theirs.State, tensors: list[torch.Tensor]) -> Any:
+            moving = tensors[0].detach().requires_grad_()
+            outputs = _flat(self.case.theirs(state, moving, *tensors[1:]))
+            value = torch.stack([out.square().mean() for out in outputs]).sum()
+            return torch.autograd.grad(value, moving)
+
+        return Calls(
+            lambda: jax.block_until_ready(ours(image, self.variables, rest))[1],
+            self._each(call),
+            SAME_GRADIENT,
+        )
+
+    def _each(self, call: Callable[..., Any]) -> dict[str, Callable[[], Any]]:
+        return {name: self._under(layout, call) for name, layout in FORMATS.items()}
+
+    def _under(self, layout: torch.memory_format, call: Callable[..., Any]) -> Callable[[], Any]:
+        def placed(tensor: torch.Tensor) -> torch.Tensor:
+            return tensor.contiguous(memory_format=layout) if tensor.ndim == 4 else tensor
+
+        state = {name: placed(tensor) for name, tensor in self.state.items()}
+        image = placed(torch.from_numpy(self.inputs[0].transpose(0, 3, 1, 2).copy()))
+        tensors = [image, *(torch.from_numpy(array) for array in self.inputs[1:])]
+        return lambda: call(state, tensors)
+
+
+def seeded_arrays(shapes: dict[str, tuple[int, ...]]) -> dict[str, np.ndarray]:
+    """Random arrays by our names: activations keep their size, norms and biases are not trivial."""
+    return {name: _seeded(name, shape) for name, shape in shapes.items()}
+
+
+def _seeded(name: str, shape: tuple[int, ...]) -> np.ndarray:
+    rng = np.random.default_rng(zlib.crc32(name.encode()))
+    leaf = name.rsplit("/", 1)[1]
+    if leaf == "kernel":
+        values = rng.normal(scale=np.prod(shape[:-1]) ** -0.5, size=shape)
+    elif leaf in ("scale", "var"):
+        values = rng.uniform(0.5, 1.5, shape)
+    else:
+        values = rng.normal(scale=0.1, size=shape)
+    return values.astype(np.float32)
+
+
+def torch_state(arrays: dict[str, np.ndarray]) -> dict[str, torch.Tensor]:
+    """The same arrays under PyTorch's names and in its layouts."""
+    state = {}
+    for name, array in arrays.items():
+        turned = array.transpose(3, 2, 0, 1) if array.ndim == 4 else array.T
+        state[core.torch_key(name)] = torch.from_numpy(np.ascontiguousarray(turned))
+    if any(key.startswith("kp_detector.") for key in state):  # constants of the original
+        window = np.outer(warp.gaussian(4), warp.gaussian(4)).astype(np.float32)
+        for part in ("kp_detector", "generator.dense_motion_network"):
+            state[f"{part}.down.weight"] = torch.from_numpy(window).expand(3, 1, -1, -1)
+    return state
+
+
+def compare(calls: Calls, batch: int, repeats: int, clock: str) -> dict[str, Any]:
+    """Times in ms per photo, alternating. ValueError if the sides differ by more than allowed."""
+    ours = calls.ours()
+    differences = {name: _difference(ours, call()) for name, call in calls.theirs.items()}
+    agreeing = {n: c for n, c in calls.theirs.items() if differences[n] <= calls.allowed}
+    if not agreeing:
+        raise ValueError(
+            f"the two sides differ: relative L2 {differences}, not {calls.allowed:.0e}"
+        )
+    layout = _faster(agreeing, clock)
+    timed: dict[str, list[float]] = {"ours": [], "torch": []}
+    for _ in range(repeats):
+        timed["ours"].append(_timed(calls.ours, clock) / batch)
+        timed["torch"].append(_timed(calls.theirs[layout], clock) / batch)
+    medians = {side: float(np.median(times)) for side, times in timed.items()}
+    spread = {
+        side: {"median": medians[side], "min": min(times), "max": max(times)}
+        for side, times in timed.items()
+    }
+    ratio = medians["ours"] / medians["torch"]
+    found = {"ratio": ratio, "difference": differences[layout], "memory_format": layout}
+    return spread | found | {"differences": differences}
+
+
+def _faster(calls: dict[str, Callable[[], Any]], clock: str) -> str:
+    """The memory format whose best of a few calls is the shortest."""
+    best: dict[str, float] = {}
+    for name, call in calls.items():
+        call()
+        best[name] = min(_timed(call, clock) for _ in range(TRIALS))
+    return min(best, key=lambda name: best[name])
+
+
+def _timed(call: Callable[[], Any], clock: str) -> float:
+    now = time.perf_counter if clock == "wall" else time.process_time
+    start = now()
+    call()
+    return 1000 * (now() - start)
+
+
+def _difference(ours: Any, theirs: Any) -> float:
+    """Largest relative L2 between arrays of both sides, which are listed in the same order."""
+    found = []
+    for mine, other in zip(jax.tree.leaves(ours), _flat(theirs), strict=True):
+        a, b = np.asarray(mine), other.detach().numpy()
+        a = a.transpose(0, 3, 1, 2) if a.ndim == 4 else a
+        found.append(float(np.linalg.norm(a - b) / np.linalg.norm(b)))
+    return max(found)
+
+
+def _flat(outputs: Any) -> tuple[torch.Tensor, ...]:
+    return outputs if isinstance(outputs, tuple) else (outputs,)
