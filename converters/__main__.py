@@ -49,6 +49,11 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--real-index", type=int, choices=(0, 1), help="which output means REAL")
     parser.add_argument("--condition", nargs="+", metavar="LABEL", help="labels in order")
     parser.add_argument(
+        "--align-corners",
+        action="store_true",
+        help="fomm: sample as PyTorch before 1.3 did, for weights of that time (vox-cpk)",
+    )
+    parser.add_argument(
         "--info", action="append", default=[], metavar="KEY=TEXT", help="a remark for the card"
     )
     parser.add_argument("--float16", action="store_true", help="half the file, 3 digits")
@@ -86,6 +91,7 @@ def main(argv: Sequence[str] | None = None) -> str:
         std=None if args.std is None else tuple(args.std),
         real_index=args.real_index,
         condition=None if args.condition is None else tuple(args.condition),
+        align_corners=args.align_corners,
         info=dict(remark.split("=", 1) for remark in args.info),
     )
     variables, card = core.convert(args.name, CONVERTERS[args.name], args.checkpoint, options)

@@ -47,6 +47,7 @@ class Options:
     std: tuple[float, ...] | None = None
     real_index: int | None = None
     condition: tuple[str, ...] | None = None
+    align_corners: bool = False  # First Order Motion: sample as PyTorch did before 1.3
     info: dict[str, str] = dataclasses.field(default_factory=dict)
 
 
@@ -126,6 +127,10 @@ def apply_options(card: Card, options: Options) -> Card:
         raise ValueError(
             f"--condition: {len(options.condition)} names given, the network has {labels} labels"
         )
+    if options.align_corners:
+        if not hasattr(models.MODELS[card.model].module, "align_corners"):
+            raise ValueError(f"--align-corners: a {card.model} does not sample at positions")
+        changes["hyper"] = {**card.hyper, "align_corners": True}
     return dataclasses.replace(card, **{k: v for k, v in changes.items() if v is not None})
 
 

@@ -48,6 +48,20 @@ def test_generator_and_detector_are_kept_and_sizes_are_read_off(tmp_path, prefix
     assert set(models.variable_shapes(net.card)) == set(models.variable_shapes(CARDS["fomm"]))
 
 
+def test_the_sampling_of_old_weights_is_said_on_the_command_line_and_kept_on_the_card(tmp_path):
+    file, _ = whole_file()
+    path = save(file, tmp_path / "vox-cpk.pth.tar")
+    assert convert("fomm", path).module.align_corners is False
+    old = convert("fomm", path, "--align-corners")
+    assert old.module.align_corners is True
+    assert old.card.hyper["align_corners"] is True
+
+
+def test_a_network_that_does_not_sample_has_no_sampling_to_choose(tmp_path):
+    path = save(small_state("stargan"), tmp_path / "200000-G.ckpt")
+    assert "a stargan does not sample" in refusal("stargan", path, "--align-corners")
+
+
 def test_optional_heads_are_read_off_the_file(tmp_path):
     file, _ = whole_file()
     for part, head in [
