@@ -1,5 +1,6 @@
 """The few layers that must match PyTorch exactly, written so that XLA runs them fast everywhere."""
 
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -111,17 +112,53 @@ class DepthwiseConv(nn.Module):
 
     @nn.compact
     def __call__(self, x: Float[Array, "b h w c"]) -> Float[Array, "b h2 w2 c"]:
-        size, stride, channels = self.size, self.stride, x.shape[-1]
-        kernel = self.param("kernel", nn.initializers.lecun_normal(), (size, size, 1, channels))
-        kernel = kernel.astype(self.dtype)
-        padded = jnp.pad(x.astype(self.dtype), ((0, 0), self.padding, self.padding, (0, 0)))
-        last_row, last_column = (side - size + 1 for side in padded.shape[1:3])
-        total = jnp.zeros((), self.dtype)
-        for i in range(size):
-            for j in range(size):
-                part = padded[:, i : i + last_row : stride, j : j + last_column : stride]
-                total += part * kernel[i, j, 0]
-        return total
+        shape = (self.size, self.size, 1, x.shape[-1])
+        kernel = self.param("kernel", nn.initializers.lecun_normal(), shape)
+        return _depthwise(
+            x.astype(self.dtype), kernel.astype(self.dtype), self.stride, self.padding
+        )
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(2, 3))
+def _depthwise(x: Array, kernel: Array, stride: int, padding: tuple[int, int]) -> Array:
+    """The gradient is such a sum as well; left to itself it would be one padded array per shift."""
+    return _shifted_sum(jnp.pad(x, ((0, 0), padding, padding, (0, 0))), kernel, stride)
+
+
+def _depthwise_forward(
+    x: Array, kernel: Array, stride: int, padding: tuple[int, int]
+) -> tuple[Array, tuple[Array, Array]]:
+    return _depthwise(x, kernel, stride, padding), (x, kernel)
+
+
+def _depthwise_backward(
+    stride: int, padding: tuple[int, int], kept: tuple[Array, Array], y: Array
+) -> tuple[Array, Array]:
+    x, kernel = kept
+    size, before = len(kernel), len(kernel) - 1 - padding[0]
+    spread = [
+        (before, side + size - 1 - before - (stride * (out - 1) + 1), stride - 1)
+        for side, out in zip(x.shape[1:3], y.shape[1:3], strict=True)
+    ]
+    spaced = jax.lax.pad(y, jnp.zeros((), y.dtype), ((0, 0, 0), *spread, (0, 0, 0)))
+    padded = jnp.pad(x, ((0, 0), padding, padding, (0, 0)))
+    kernel_gradient = jax.vjp(lambda k: _shifted_sum(padded, k, stride), kernel)[1](y)[0]
+    return _shifted_sum(spaced, kernel[::-1, ::-1], 1), kernel_gradient
+
+
+_depthwise.defvjp(_depthwise_forward, _depthwise_backward)
+
+
+def _shifted_sum(padded: Array, kernel: Array, stride: int) -> Array:
+    """The padded array times each entry of the kernel [k k 1 c], shifted, every stride-th pixel."""
+    size = len(kernel)
+    last_row, last_column = (side - size + 1 for side in padded.shape[1:3])
+    total = jnp.zeros((), padded.dtype)
+    for i in range(size):
+        for j in range(size):
+            part = padded[:, i : i + last_row : stride, j : j + last_column : stride]
+            total += part * kernel[i, j, 0]
+    return total
 
 
 def max_pool_3x3(x: Float[Array, "b h w c"]) -> Float[Array, "b h2 w2 c"]:
