@@ -5,7 +5,8 @@ clip       a First Order Motion Model that was converted, against PyTorch, over 
 
 Both sides are first checked to give the same numbers. Tables are printed, and written to
 experiments/results/benchmark_PART.json and .md. On a busy machine use `--clock cpu`: it keeps the
-process on one core and counts its processor time, so that waiting does not count.
+process on one core and counts its processor time, so that waiting does not count (the files are
+then called benchmark_networks_cpu).
 """
 
 import argparse
@@ -67,7 +68,8 @@ def main(argv: list[str] | None = None) -> None:
         )
         result = {"setting": setting(args), "rows": rows}
         console.print(networks_table(rows))
-        write(args.out / "benchmark_networks", result, networks_markdown(result))
+        name = "benchmark_networks" + ("_cpu" if args.clock == "cpu" else "")
+        write(args.out / name, result, networks_markdown(result))
     if "clip" in args.parts:
         result = {"setting": setting(args), **benchmark_clip.run(args.size, args.frames, console)}
         console.print(clip_line(result))
@@ -146,9 +148,9 @@ def networks_markdown(result: dict[str, Any]) -> str:
     lines = [
         f"ms per photo, median (min … max), {clock}. JAX {how['jax']} and PyTorch {how['torch']} "
         f"on {how['threads']} cores of an {how['processor']}, calls alternating, load "
-        f"{how['load']}. PyTorch runs under its faster memory format, weights frozen. "
-        f"Ratio: ours over PyTorch's, ! marks those above {LIMIT}. Difference: relative L2 of the "
-        "outputs or gradients.",
+        f"{how['load']}. PyTorch runs under its fastest memory format and number of threads, "
+        f"weights frozen. Ratio: ours over PyTorch's, ! marks those above {LIMIT}. "
+        "Difference: relative L2 of the outputs or gradients.",
         "",
         f"`{how['command']}`",
         "",

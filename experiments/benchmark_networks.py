@@ -1,6 +1,7 @@
 """Forward and input gradient of every network, beside the same network in PyTorch."""
 
 import dataclasses
+import os
 import time
 import zlib
 from collections.abc import Callable, Sequence
@@ -23,7 +24,7 @@ from experiments import torch_networks as theirs
 
 Arrays = tuple[np.ndarray, ...]  # the image first, NHWC, then conditions
 FORMATS = {"contiguous": torch.contiguous_format, "channels last": torch.channels_last}
-TRIALS = 3  # calls that decide which memory format is the faster
+TRIALS = 3  # calls that decide which way of running PyTorch is the fastest
 # Relative L2. PyTorch's norms lose digits under channels_last; a ReLU that rounds to the other side
 # of zero moves a whole gradient.
 SAME_OUTPUT, SAME_GRADIENT = 1e-3, 5e-2
@@ -111,7 +112,7 @@ def run(
 def _summary(row: dict[str, Any]) -> str:
     return (
         f"{row['network']} {row['what']}, batch {row['batch']}: {row['ours']['median']:.0f} ms, "
-        f"PyTorch {row['torch']['median']:.0f} ms ({row['memory_format']})"
+        f"PyTorch {row['torch']['median']:.0f} ms ({row['torch_under']})"
     )
 
 
@@ -120,7 +121,7 @@ class Calls:
     """The same computation of both sides, and how far their results may be apart."""
 
     ours: Callable[[], Any]
-    theirs: dict[str, Callable[[], Any]]  # by memory format
+    theirs: dict[str, Callable[[], Any]]  # by memory format and number of threads
     allowed: float
 
 
@@ -176,16 +177,28 @@ class Pair:
         )
 
     def _each(self, call: Callable[..., Any]) -> dict[str, Callable[[], Any]]:
-        return {name: self._under(layout, call) for name, layout in FORMATS.items()}
+        cores = len(os.sched_getaffinity(0))
+        return {
+            f"{name}, {threads} threads": self._under(layout, threads, call)
+            for name, layout in FORMATS.items()
+            for threads in sorted({1, cores})  # on a busy machine fewer can be faster
+        }
 
-    def _under(self, layout: torch.memory_format, call: Callable[..., Any]) -> Callable[[], Any]:
+    def _under(
+        self, layout: torch.memory_format, threads: int, call: Callable[..., Any]
+    ) -> Callable[[], Any]:
         def placed(tensor: torch.Tensor) -> torch.Tensor:
             return tensor.contiguous(memory_format=layout) if tensor.ndim == 4 else tensor
 
         state = {name: placed(tensor) for name, tensor in self.state.items()}
         image = placed(torch.from_numpy(self.inputs[0].transpose(0, 3, 1, 2).copy()))
         tensors = [image, *(torch.from_numpy(array) for array in self.inputs[1:])]
-        return lambda: call(state, tensors)
+
+        def run() -> Any:
+            torch.set_num_threads(threads)
+            return call(state, tensors)
+
+        return run
 
 
 def seeded_arrays(shapes: dict[str, tuple[int, ...]]) -> dict[str, np.ndarray]:
@@ -227,23 +240,23 @@ def compare(calls: Calls, batch: int, repeats: int, clock: str) -> dict[str, Any
         raise ValueError(
             f"the two sides differ: relative L2 {differences}, not {calls.allowed:.0e}"
         )
-    layout = _faster(agreeing, clock)
+    way = _faster(agreeing, clock)
     timed: dict[str, list[float]] = {"ours": [], "torch": []}
     for _ in range(repeats):
         timed["ours"].append(_timed(calls.ours, clock) / batch)
-        timed["torch"].append(_timed(calls.theirs[layout], clock) / batch)
+        timed["torch"].append(_timed(calls.theirs[way], clock) / batch)
     medians = {side: float(np.median(times)) for side, times in timed.items()}
     spread = {
         side: {"median": medians[side], "min": min(times), "max": max(times)}
         for side, times in timed.items()
     }
     ratio = medians["ours"] / medians["torch"]
-    found = {"ratio": ratio, "difference": differences[layout], "memory_format": layout}
+    found = {"ratio": ratio, "difference": differences[way], "torch_under": way}
     return spread | found | {"differences": differences}
 
 
 def _faster(calls: dict[str, Callable[[], Any]], clock: str) -> str:
-    """The memory format whose best of a few calls is the shortest."""
+    """The way to run PyTorch whose best of a few calls is the shortest."""
     best: dict[str, float] = {}
     for name, call in calls.items():
         call()

@@ -61,7 +61,7 @@ def test_a_memory_format_with_wrong_numbers_is_never_the_faster_one():
     found = networks.compare(
         calls([1.0, 2.0], {"contiguous": [1.0, 2.0], "channels last": [2.0, 1.0]}), 1, 3, "wall"
     )
-    assert found["memory_format"] == "contiguous"
+    assert found["torch_under"] == "contiguous"
     assert found["differences"]["channels last"] > 0.5
 
 
