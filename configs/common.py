@@ -107,6 +107,7 @@ def embedded(config: Config, name: str) -> None:
     config.train.steps = 150
     config.train.checkpoint_every = 50
     config.evaluate.photos = 32
+    config.driving.test_frames = 4
     config.evaluate.channels = False
 
 
