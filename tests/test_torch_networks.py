@@ -54,8 +54,10 @@ def generated(call, inputs):
 
 
 def animated(call, inputs):
-    found = call(inputs["source"], inputs["driving"], inputs["driving_initial"])
-    return found.square().mean(), {"prediction_relative": found}
+    frames = [inputs[name] for name in ("source", "driving", "driving_initial")]
+    found, adapted = call(*frames), call(*frames, adapt_scale=True)
+    outputs = {"prediction_relative": found, "prediction_relative_adapt": adapted}
+    return found.square().mean(), outputs
 
 
 CASES = {  # the function, the loss that was recorded, and what precedes our names in its keys
