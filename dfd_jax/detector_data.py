@@ -117,10 +117,10 @@ def generate(
     def fakes_of(net: FrozenGenerator, photos: jax.Array, condition: Any) -> jax.Array:
         return pixels.to_uint8(net(pixels.from_uint8(photos), condition))
 
-    known = dict(zip(faces.ATTRIBUTES, attributes.T, strict=True))
     labels = np.zeros((len(photos), len(net.labels)), np.float32)
-    for column, name in enumerate(net.labels):
-        labels[:, column] = known.get(name, 0.0)
+    for known, name in zip(attributes.T, faces.ATTRIBUTES, strict=True):
+        if name in net.labels:
+            labels[:, net.labels.index(name)] = known
     condition = net.sample_condition(rng, jnp.asarray(labels), target)
     made = []
     for i in range(0, len(photos), 32):

@@ -85,7 +85,8 @@ def people(recipe: Recipe, path: pathlib.Path) -> Arrays:
             drawn = pool.imap(recipe.draw, range(FACES), chunksize=8)
             found = list(track(drawn, "drawing people", total=FACES))
         path.parent.mkdir(parents=True, exist_ok=True)
-        np.savez(path, **{name: np.stack([f[name] for f in found]) for name in found[0]})
+        arrays: Arrays = {name: np.stack([f[name] for f in found]) for name in found[0]}
+        np.savez(path, allow_pickle=False, **arrays)
     with np.load(path) as file:
         return {name: file[name] for name in file.files}
 
