@@ -95,6 +95,8 @@ def batch_of(drawn: Arrays, rng: np.random.Generator, size: int) -> Arrays:
     """Pictures to start from ("source"), those to arrive at ("target"), and the latter's units."""
     who = rng.integers(len(drawn["images"]), size=size)
     order = np.argsort(rng.random((size, PICTURES)), axis=1)
+    if "units" not in drawn:  # poses: some pictures stay as they are, which teaches sharpness
+        order[: size // 3, 1] = order[: size // 3, 0]
     batch = {
         "source": drawn["images"][who, order[:, 0]],
         "target": drawn["images"][who, order[:, 1]],
