@@ -22,6 +22,7 @@ def get_config(arg: str | None = None) -> Config:
 def _embedded(config: Config) -> None:
     common.embedded(config, "fomm")
     config.generators = ("zoo:fomm",)
+    config.objective.real = 1.0  # the small generator resists; P must not pay with the photo
 
 
 def _photos(config: Config) -> None:
