@@ -1,9 +1,12 @@
 """Any generator with any detector: P learns through each pair, in one program that is kept."""
 
+import functools
+
 import jax
 import numpy as np
+import optax
 import pytest
-from conftest import DETECTORS, NAMES
+from conftest import DETECTORS, NAMES, tiny_network
 
 from dfd_jax import assembly, channel, forward, optimizer, pixels, steps
 from dfd_jax.budget import Budget
@@ -31,7 +34,7 @@ def driven(tiny):
             n: np.random.default_rng(i).integers(0, 256, (3, 16, 16, 3), np.uint8)
             for i, n in enumerate(("nod", "smile"))
         }
-        return net.with_motions(clips, frames_per_photo=2)
+        return net.with_motions(clips, frames_per_photo=1)
 
     return make
 
@@ -50,29 +53,39 @@ def test_the_lists_above_are_complete():
     assert {n for n, kind in kinds.items() if issubclass(kind, FrozenDetector)} == {*DETECTORS}
 
 
+@functools.cache
+def pull_of(detector):
+    """The gradient of a detector's verdict with respect to fakes: compiled once for all pairs."""
+    net = small_detector(tiny_network, detector)
+    return jax.jit(jax.grad(lambda fakes: net.real_logits(fakes).mean()))
+
+
 @pytest.mark.parametrize("generator", GENERATORS)
 def test_the_verdict_of_every_detector_reaches_p_through_the_generator(
     tiny, driven, photos, generator
 ):
     perturber, net = tiny("unet"), driven(generator)
-    against = Opponents((net,), tuple(small_detector(tiny, d) for d in DETECTORS), REGIONS)
     condition = net.test_condition(attributes_for(net.labels, 2), net.test_conditions[0])
 
-    def verdicts(params, against):
-        seen = forward.forward(
+    def fakes_of(params):
+        return forward.forward(
             with_params(perturber, params),
-            against,
+            Opponents((net,), (), REGIONS),
             pixels.from_uint8(photos[:2]),
             (condition,),
             Budget(),
             "rms",
             jax.random.key(0),
-        )
-        return [logits.mean() for logits in seen.fake_logits[0]]
+        ).fakes[0]
 
-    gradients = jax.jit(jax.jacrev(verdicts))(perturber.variables["params"], against)
-    for detector, gradient in zip(DETECTORS, gradients, strict=True):
-        norm = np.sqrt(sum(float((g**2).sum()) for g in jax.tree.leaves(gradient)))
+    @jax.jit
+    def norm_of(params, cotangent):
+        return optax.tree.norm(jax.vjp(fakes_of, params)[1](cotangent))
+
+    params = perturber.variables["params"]
+    fakes = jax.jit(fakes_of)(params)
+    for detector in DETECTORS:
+        norm = float(norm_of(params, pull_of(detector)(fakes)))
         assert np.isfinite(norm), detector
         assert norm > 0, detector
 
@@ -102,12 +115,12 @@ def test_each_generator_may_have_its_own_target(tiny, driven, photos):
     names = assembly.label_names(nets)
     batch = {"images": photos, "attributes": attributes_for(names)}
     losses = []
-    for targets in (("blink_5", "Male"), ("happiness_5", "Male"), ("happiness_5", "Young")):
+    for targets in (("blink_5", "Male"), ("happiness_5", "Male")):
         step = steps.make_train_step(perturber, tx, Budget(), Objective(), names, targets)
         against, key = Opponents(nets, (), REGIONS), jax.random.key(0)
         _, metrics = step(create_state(perturber, tx), against, batch, key)
         losses.append(float(metrics["l2"]))
-    assert len(set(losses)) == 3
+    assert losses[0] != losses[1]
 
 
 def test_labels_reach_the_generator_that_asks_for_them(tiny):
