@@ -12,7 +12,8 @@ python -m converters stargan ../shared/weights/stargan_portraits_64-G.ckpt \
   --info "limits=small and briefly trained: attributes change as asked, with visible artefacts. It has seen every one of its photographs, test split included" \
   --info "purpose=to be defended against: it ships so that a disrupter can be trained and measured. Not for making pictures of people"
 
-# GANimation and First Order Motion: on drawn faces, no photograph and no discriminator.
+# GANimation and First Order Motion: on drawn faces, no photograph and no discriminator. The shipped
+# ones are from shorter runs, each continued once under a changed loss or choice of pairs: see their cards.
 for name in ganimation fomm; do
   python -m experiments.small_generators "$name" --workdir runs/generators
   python -m experiments.small_generators "$name" --workdir runs/generators --publish
