@@ -1,8 +1,5 @@
 """Defaults shared by every training of a perturber. A config file changes what its system needs."""
 
-import pathlib
-from collections.abc import Callable, Mapping
-
 import ml_collections
 
 from dfd_jax.config import Config
@@ -81,20 +78,6 @@ def get_config() -> Config:
     config.evaluate.regions = (64, 128, 256)  # sides of photo regions to measure through files
     config.evaluate.channels = True  # JPEG, resize, blur, noise on the way to the attacker
     config.evaluate.batch_size = 16
-    return config
-
-
-def variant(
-    file: str, arg: str | None, variants: Mapping[str | None, Callable[[Config], None]]
-) -> Config:
-    """The defaults, changed by the variant called `arg`. ValueError if a config has no such one."""
-    if arg not in variants:
-        known = " and ".join(f":{name}" for name in variants if name)
-        raise ValueError(
-            f"configs/{pathlib.Path(file).name} has no variant {arg!r}; it has {known}"
-        )
-    config = get_config()
-    variants[arg](config)
     return config
 
 

@@ -14,7 +14,7 @@ import dataclasses
 
 import ml_collections
 
-from dfd_jax.config import Config
+from dfd_jax.config import Config, choose_variant
 from dfd_jax.regions import RegionTraining
 
 
@@ -29,12 +29,7 @@ def get_config(arg: str | None = None) -> Config:
         "full": _full,
         "full_multi_attentional": _full_multi_attentional,
     }
-    if arg not in variants:
-        known = ", ".join(f":{name}" for name in variants if name)
-        raise ValueError(f"configs/detector.py has no variant {arg!r}; it has {known}")
-    config = _common()
-    variants[arg](config)
-    return config
+    return choose_variant(__file__, arg, _common, variants)
 
 
 def _common() -> Config:

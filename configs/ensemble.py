@@ -11,12 +11,13 @@ generator, separated by commas.
 """
 
 from configs import common, ganimation
-from dfd_jax.config import Config
+from dfd_jax.config import Config, choose_variant
 
 
 def get_config(arg: str | None = None) -> Config:
     """The config named by `arg`: None, "photos" or "paper"."""
-    return common.variant(__file__, arg, {None: _embedded, "photos": _photos, "paper": _paper})
+    variants = {None: _embedded, "photos": _photos, "paper": _paper}
+    return choose_variant(__file__, arg, common.get_config, variants)
 
 
 def _small(config: Config) -> None:

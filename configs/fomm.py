@@ -11,12 +11,13 @@ the file names of your own clips.
 """
 
 from configs import common
-from dfd_jax.config import Config
+from dfd_jax.config import Config, choose_variant
 
 
 def get_config(arg: str | None = None) -> Config:
     """The config named by `arg`: None, "photos" or "paper"."""
-    return common.variant(__file__, arg, {None: _embedded, "photos": _photos, "paper": _paper})
+    variants = {None: _embedded, "photos": _photos, "paper": _paper}
+    return choose_variant(__file__, arg, common.get_config, variants)
 
 
 def _embedded(config: Config) -> None:

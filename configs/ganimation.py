@@ -10,12 +10,13 @@ photo's own action units, where the data set knows them.
 """
 
 from configs import common
-from dfd_jax.config import Config
+from dfd_jax.config import Config, choose_variant
 
 
 def get_config(arg: str | None = None) -> Config:
     """The config named by `arg`: None, "photos" or "paper"."""
-    return common.variant(__file__, arg, {None: _embedded, "photos": _photos, "paper": _paper})
+    variants = {None: _embedded, "photos": _photos, "paper": _paper}
+    return choose_variant(__file__, arg, common.get_config, variants)
 
 
 # The zoo's generator learned from drawn faces, which show brows, lids, smiles and open mouths only.

@@ -11,7 +11,10 @@ from tensorboardX import SummaryWriter
 
 from dfd_jax.progress import StepProgress
 
-SHOWN = ("loss", "distortion", "budget", "fake", "real", "disrupted", "accuracy")
+SHOWN = (
+    *("loss", "distortion", "budget", "fake", "real", "disrupted", "accuracy"),
+    *("wasserstein", "labels", "reconstruction", "change"),
+)
 
 
 class MetricsWriter:

@@ -1,0 +1,82 @@
+"""Defaults shared by every training of a generator."""
+
+import ml_collections
+
+from dfd_jax.config import Config
+
+
+def get_config() -> Config:
+    """All fields, with their meaning."""
+    config: Config = ml_collections.ConfigDict()
+    config.name = "generator"  # the default workdir is runs/NAME
+    config.seed = 0
+    config.dtype = "float32"  # compute type: float32 | bfloat16 (parameters stay float32)
+    config.export_dtype = "float16"  # of the weights file
+
+    config.generator = ml_collections.ConfigDict()
+    config.generator.model = "stargan"  # stargan | ganimation
+    config.generator.hyper = ml_collections.ConfigDict()
+    config.generator.init = ""  # weights to start from: layers of the same name and shape
+    config.critic = ml_collections.ConfigDict()
+    config.critic.hyper = ml_collections.ConfigDict()
+    config.conditions = ()  # the labels that can be asked for, in this order
+
+    config.data = ml_collections.ConfigDict()
+    config.data.kind = "auto"  # auto | celeba | folder | videos | tfds | synthetic
+    config.data.root = ""  # folder of photos; ignored by synthetic
+    config.data.split_protocol = "official"  # celeba: official | stargan
+    config.data.count = 512  # synthetic: faces in the training split
+    config.data.size = 64  # side of the square that networks see
+    config.data.crop = 0  # centred square taken from a photo; 0: the largest (178 in CelebA)
+    config.data.drawn = 64  # side of the photos that are drawn
+    config.data.workers = 0  # decoding processes; 0: threads
+
+    config.objective = ml_collections.ConfigDict()  # see dfd_jax/wgan.py
+    config.objective.critic_labels = 1.0
+    config.objective.labels = 1.0
+    config.objective.reconstruction = 10.0
+    config.objective.penalty = 10.0
+    config.objective.attention = 0.0
+    config.objective.smoothness = 0.0
+
+    config.train = ml_collections.ConfigDict()
+    config.train.steps = 4000  # updates of the generator
+    config.train.critic_updates = 5  # a step
+    config.train.batch_size = 8  # over all devices
+    config.train.learning_rate = 1e-4
+    config.train.averaging = 0.999  # decay of the moving average of the weights
+    config.train.log_every = 10
+    config.train.samples_every = 250  # steps between sheets of samples; 0: none
+    config.train.checkpoint_every = 250
+    config.train.keep = 2
+
+    config.evaluate = ml_collections.ConfigDict()
+    config.evaluate.photos = 64  # held-out photos for samples and the card; 0 = all
+    return config
+
+
+def embedded(config: Config, name: str) -> None:
+    """A small network on drawn faces."""
+    config.name = name
+    config.data.kind = "synthetic"
+    config.generator.hyper.update({"conv_dim": 16, "blocks": 2})
+    config.critic.hyper.update({"conv_dim": 16, "layers": 4})
+    config.train.steps = 200
+    config.train.learning_rate = 2e-4
+    config.train.samples_every = config.train.checkpoint_every = 100
+
+
+def paper(config: Config, name: str, size: int) -> None:
+    """The authors' scale on CelebA, with networks that take `size` pixels."""
+    config.name = name
+    config.data.kind = "celeba"
+    config.data.root = "celeba"
+    config.data.size = size
+    config.data.workers = 16
+    config.generator.hyper = {"conv_dim": 64, "blocks": 6}
+    config.export_dtype = "float32"
+    config.dtype = "bfloat16"
+    config.train.batch_size = 16
+    config.train.steps = 40_000  # 200,000 updates of the critic
+    config.train.log_every = 50
+    config.train.samples_every = config.train.checkpoint_every = 1000

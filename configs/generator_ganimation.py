@@ -1,0 +1,49 @@
+"""A GANimation, for people who have no weights to defend against.
+
+configs/generator_ganimation.py          a small one on drawn faces: minutes to see it move
+configs/generator_ganimation.py:photos   a small one on photographs: --config.data.root=FOLDER.
+                                         Photos without action units are warped by their landmarks
+configs/generator_ganimation.py:paper    the authors' size and schedule on CelebA with OpenFace's
+                                         action units, on accelerators
+
+Generators exist here to be defended against: small ones are meant for training and measuring P.
+"""
+
+from configs import generator_common
+from dfd_jax.config import Config, choose_variant
+from dfd_jax.data.expressions import ACTION_UNITS
+
+
+def get_config(arg: str | None = None) -> Config:
+    """The config named by `arg`: None, "photos" or "paper"."""
+    variants = {None: _embedded, "photos": _photos, "paper": _paper}
+    return choose_variant(__file__, arg, generator_common.get_config, variants)
+
+
+def _ganimation(config: Config) -> None:
+    config.generator.model = "ganimation"
+    config.generator.hyper = {"conv_dim": 24, "blocks": 4}
+    config.critic.hyper = {"conv_dim": 32, "layers": 5}
+    config.conditions = ACTION_UNITS
+    config.objective.critic_labels = 160.0  # the authors': 4000 for the mean over a batch of 25
+    config.objective.labels = 160.0
+    config.objective.attention = 0.1
+    config.objective.smoothness = 1e-5
+
+
+def _embedded(config: Config) -> None:
+    _ganimation(config)
+    generator_common.embedded(config, "generator_ganimation")
+
+
+def _photos(config: Config) -> None:
+    _ganimation(config)
+    config.name = "generator_ganimation_photos"
+
+
+def _paper(config: Config) -> None:
+    _ganimation(config)
+    generator_common.paper(config, "generator_ganimation_paper", size=128)
+    config.generator.hyper = {"conv_dim": 64, "blocks": 6}
+    config.critic.hyper = {"conv_dim": 64, "layers": 6}
+    config.train.batch_size = 25

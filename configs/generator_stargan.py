@@ -1,0 +1,41 @@
+"""A StarGAN, for people who have no weights to defend against.
+
+configs/generator_stargan.py          a small one on drawn faces: minutes to see it move
+configs/generator_stargan.py:photos   a small one on photographs in CelebA's layout:
+                                      --config.data.root=FOLDER
+configs/generator_stargan.py:paper    the authors' size and schedule on CelebA, on accelerators
+
+Generators exist here to be defended against: small ones are meant for training and measuring P.
+"""
+
+from configs import generator_common
+from dfd_jax.config import Config, choose_variant
+
+
+def get_config(arg: str | None = None) -> Config:
+    """The config named by `arg`: None, "photos" or "paper"."""
+    variants = {None: _embedded, "photos": _photos, "paper": _paper}
+    return choose_variant(__file__, arg, generator_common.get_config, variants)
+
+
+def _stargan(config: Config) -> None:
+    config.generator.model = "stargan"
+    config.generator.hyper = {"conv_dim": 32, "blocks": 6}
+    config.critic.hyper = {"conv_dim": 32, "layers": 5}
+    config.conditions = ("Black_Hair", "Blond_Hair", "Brown_Hair", "Male", "Young")
+
+
+def _embedded(config: Config) -> None:
+    _stargan(config)
+    generator_common.embedded(config, "generator_stargan")
+
+
+def _photos(config: Config) -> None:
+    _stargan(config)
+    config.name = "generator_stargan_photos"
+
+
+def _paper(config: Config) -> None:
+    _stargan(config)
+    generator_common.paper(config, "generator_stargan_paper", size=256)
+    config.critic.hyper = {"conv_dim": 64, "layers": 6}

@@ -1,0 +1,219 @@
+"""Train a generator: python -m dfd_jax.train_generator --config configs/generator_stargan.py
+
+Generators exist here to be defended against: who has no weights makes a small one to train P on.
+Photos → generator and critic → steps, with sheets of samples → measure → export with a card. Run
+the same command again to continue an interrupted run: the result is bit for bit that of a run that
+was never interrupted.
+"""
+
+import dataclasses
+import json
+import pathlib
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from absl import flags
+from jax.sharding import Mesh
+from rich.console import Console
+
+from dfd_jax import assembly, cli, generator_data, models, picture, provenance, sharding, wgan
+from dfd_jax.checkpoint import Checkpoints
+from dfd_jax.config import Config
+from dfd_jax.data import images
+from dfd_jax.generator_data import Held
+from dfd_jax.models.frozen import Card, FrozenGenerator
+from dfd_jax.progress import StepProgress, stop_on_signals
+from dfd_jax.wgan import GanObjective, GanState, GanTraining
+from dfd_jax.writer import MetricsLog, write_image
+
+PURPOSE = (
+    "to be defended against: it ships so that a disrupter can be trained and measured. Not for "
+    "making pictures of people"
+)
+LIMITS = (
+    "Small and briefly trained; knows aligned, frontal, centred crops only. How it resists or "
+    "gives in to a perturbation says nothing about other weights of the same architecture."
+)
+SHEET_PHOTOS, SHEET_CONDITIONS = 6, 5
+
+
+def train(
+    config: Config, workdir: pathlib.Path, held: Held, console: Console
+) -> FrozenGenerator | None:
+    """Train to the config's last step; the averaged generator, or None if a signal stopped it.
+
+    RuntimeError if the loss is no longer finite.
+    """
+    assembly.settle_config(config, workdir)
+    t, mesh = config.train, sharding.make_mesh()
+    batches = generator_data.batches(config, mesh, workdir)
+
+    training = new_training(config)
+    train_step = wgan.make_train_step(training)
+    key = sharding.replicate(jax.random.key(config.seed), mesh)
+    state = sharding.replicate(wgan.create_state(training), mesh)
+
+    checkpoints, depends_on = Checkpoints(workdir / "checkpoints", t.keep), {}
+    if checkpoints.latest_step() is not None:
+        state = checkpoints.restore(state, batches, depends_on)
+    step = int(jax.device_get(state.step))
+    if step:
+        console.print(f"continuing from step {step} of {workdir}")
+
+    def save() -> None:
+        log.check()
+        checkpoints.save(step, state, batches, depends_on)
+
+    photos = t.batch_size * t.critic_updates
+    with (
+        stop_on_signals() as stop,
+        StepProgress(console, config.name, t.steps, step, photos) as progress,
+        MetricsLog(workdir, progress, step, t.log_every) as log,
+    ):
+        while step < t.steps and not stop:
+            of_step = _next_batches(batches, t.critic_updates, mesh)
+            with jax.transfer_guard("disallow"):
+                state, metrics = train_step(state, of_step, key)
+            step += 1
+            log.add(step, metrics)
+            if t.samples_every and step % t.samples_every == 0:
+                _show(workdir, step, wgan.averaged_net(training, state), held)
+            if step % t.checkpoint_every == 0 or step == t.steps:
+                save()
+        save()
+    checkpoints.close()
+    batches.close()
+    if step < t.steps:
+        console.print(f"{stop.name}: stopped after step {step}; the same command continues there")
+        return None
+    return _on_host(training, state)
+
+
+def new_training(config: Config) -> GanTraining:
+    """Fresh networks and optimizers. ValueError for a model that is trained in another way."""
+    t, size = config.train, config.data.size
+    hyper = {**config.generator.hyper.to_dict(), "c_dim": len(config.conditions)}
+    card = Card(config.generator.model, hyper, size, condition=tuple(config.conditions))
+    dtype = jnp.dtype(config.dtype)
+    net = models.build(card, config.seed, dtype)
+    if card.model not in ("stargan", "ganimation") or not isinstance(net, FrozenGenerator):
+        raise ValueError(
+            f"config.generator.model is {card.model!r}; expected stargan or ganimation"
+        )
+    if config.generator.init:
+        net = started_from(net, models.load(config.generator.init).variables)
+    critic_hyper = {
+        **config.critic.hyper.to_dict(),
+        "c_dim": len(config.conditions),
+        "image_size": size,
+    }
+    critic = models.build(Card("stargan_discriminator", critic_hyper, size), config.seed, dtype)
+    return GanTraining(
+        net,
+        critic,
+        wgan.make_optimizer(t.learning_rate, t.steps),
+        wgan.make_optimizer(t.learning_rate, t.steps * t.critic_updates),
+        GanObjective(**config.objective.to_dict()),
+        t.averaging,
+    )
+
+
+def started_from(net: FrozenGenerator, trained: Any) -> FrozenGenerator:
+    """The generator with the arrays of another that have the same name and shape.
+
+    Of a first layer that takes other conditions, the part that sees the photo is taken, and the new
+    conditions start without effect. ValueError if nothing fits.
+    """
+    given = {jax.tree_util.keystr(path): leaf for path, leaf in jax.tree.leaves_with_path(trained)}
+    taken = []
+
+    def choose(path: Any, fresh: jax.Array) -> jax.Array:
+        found = given.get(jax.tree_util.keystr(path))
+        if found is None:
+            return fresh
+        if found.shape == fresh.shape:
+            taken.append(path)
+            return found
+        same = [a == b for a, b in zip(found.shape, fresh.shape, strict=False)]
+        if len(found.shape) == len(fresh.shape) == 4 and same == [True, True, False, True]:
+            taken.append(path)
+            return jnp.zeros_like(fresh).at[:, :, :3].set(found[:, :, :3])
+        return fresh
+
+    variables = jax.tree_util.tree_map_with_path(choose, net.variables)
+    if not taken:
+        raise ValueError("config.generator.init has no array of a name and shape that fit")
+    return net.replace(variables=variables)  # pyright: ignore[reportAttributeAccessIssue]
+
+
+def finish(
+    config: Config, workdir: pathlib.Path, net: FrozenGenerator, held: Held, console: Console
+) -> None:
+    """Measure on held-out photos, export with a card, show."""
+    dtype = np.dtype(config.export_dtype)
+    rounded = jax.tree.map(lambda x: np.asarray(x, dtype).astype(np.float32), net.variables)
+    net = net.replace(variables=rounded)  # pyright: ignore[reportAttributeAccessIssue]
+    figures = generator_data.measure(net, held)  # of what the file will hold
+    info = {
+        "data": {"kind": config.data.kind, "split": "train", "labels": held.labels_from},
+        "init": config.generator.init,
+        "objective": json.loads(config.objective.to_json()),
+        "train": json.loads(config.train.to_json()),
+        "command": provenance.command("dfd_jax.train_generator"),
+        "commit": provenance.commit(),
+        "test": figures,
+        "purpose": PURPOSE,
+        "limits": LIMITS,
+    }
+    card = dataclasses.replace(net.card, info=info)
+    path = workdir / "generator.safetensors"
+    models.save(path, net.variables, card, dtype)
+    picture.save_grid(workdir / "samples.png", _sheet(net, held))
+    console.print_json(json.dumps(figures))
+    console.print(f"wrote {path} and samples.png", highlight=False)
+
+
+def _next_batches(batches: Any, count: int, mesh: Mesh) -> list[dict[str, jax.Array]]:
+    return [sharding.shard_batch(next(batches), mesh) for _ in range(count)]
+
+
+def _on_host(training: GanTraining, state: GanState) -> FrozenGenerator:
+    net = wgan.averaged_net(training, state)
+    return net.replace(variables=jax.device_get(net.variables))  # pyright: ignore[reportAttributeAccessIssue]
+
+
+def _show(workdir: pathlib.Path, step: int, net: FrozenGenerator, held: Held) -> None:
+    """A sheet of samples, as a file and for TensorBoard."""
+    if jax.process_index():
+        return
+    path = workdir / "samples" / f"{step:06d}.png"
+    path.parent.mkdir(exist_ok=True)
+    on_host = net.replace(variables=jax.device_get(net.variables))  # pyright: ignore[reportAttributeAccessIssue]
+    picture.save_grid(path, _sheet(on_host, held))
+    write_image(workdir, step, "samples", images.read_rgb(path))
+
+
+def _sheet(net: FrozenGenerator, held: Held) -> list[dict[str, np.ndarray]]:
+    """One row per held-out photo: the photo, and its fakes under a few conditions."""
+    photos, labels = held.photos[:SHEET_PHOTOS], held.labels[:SHEET_PHOTOS]
+    shown = net.test_conditions[:SHEET_CONDITIONS]
+    fakes = {name: generator_data.fakes(net, photos, labels, name) for name in shown}
+    return [
+        {"x": photo, **{name.replace("_", " "): made[i] for name, made in fakes.items()}}
+        for i, photo in enumerate(photos)
+    ]
+
+
+def main() -> None:
+    """Train, measure, export."""
+    config, workdir, console = flags.FLAGS.config, cli.workdir(), cli.console()
+    held = generator_data.held_out(config, workdir)
+    net = train(config, workdir, held, console)
+    if net is not None and jax.process_index() == 0:
+        finish(config, workdir, net, held, console)
+
+
+if __name__ == "__main__":
+    cli.run(main, with_config=True)
