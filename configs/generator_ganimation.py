@@ -1,8 +1,8 @@
 """A GANimation, for people who have no weights to defend against.
 
 configs/generator_ganimation.py          a small one on drawn faces: minutes to see it move
-configs/generator_ganimation.py:photos   a small one on photographs: --config.data.root=FOLDER.
-                                         Photos without action units are warped by their landmarks
+configs/generator_ganimation.py:photos   a small one on photographs in CelebA's layout with
+                                         OpenFace's action units: --config.data.root=FOLDER
 configs/generator_ganimation.py:paper    the authors' size and schedule on CelebA with OpenFace's
                                          action units, on accelerators
 

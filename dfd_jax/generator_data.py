@@ -11,11 +11,9 @@ from jaxtyping import Array, Float, UInt8
 
 from dfd_jax import assembly, pixels, sharding
 from dfd_jax.config import Config
-from dfd_jax.data import faces, pipeline
+from dfd_jax.data import celeba, faces, pipeline
 from dfd_jax.evaluation import Subject
 from dfd_jax.models.frozen import FrozenGenerator
-
-KNOWN, GUESSED = "of the data set", "stand-ins, not known of the photos"
 
 
 class Held(NamedTuple):
@@ -23,13 +21,12 @@ class Held(NamedTuple):
 
     photos: UInt8[np.ndarray, "n s s 3"]
     labels: Float[np.ndarray, "n a"]
-    labels_from: str  # where the labels come from, for the card
 
 
 def batches(config: Config, mesh: Mesh, workdir: pathlib.Path) -> Any:
     """An endless iterator over this process's part of the training batches."""
     return pipeline.make_loader(
-        faces.Cached(assembly.source(config, "train", tuple(config.conditions))),
+        faces.Cached(labelled(config, "train")),
         batch_size=sharding.local_batch_size(config.train.batch_size, mesh),
         size=config.data.size,
         crop=config.data.crop or None,
@@ -43,16 +40,29 @@ def batches(config: Config, mesh: Mesh, workdir: pathlib.Path) -> Any:
 
 def held_out(config: Config, workdir: pathlib.Path) -> Held:
     """Photos of the test split."""
-    source = assembly.source(config, "test", tuple(config.conditions))
     found = pipeline.read_split(
-        source,
+        labelled(config, "test"),
         limit=config.evaluate.photos or None,
         seed=config.seed,
         skipped_file=workdir / "skipped.txt",
     )
     subject = Subject.from_faces(found, config.data.crop or None)
-    known = source.known_names == source.attribute_names
-    return Held(subject.crops(config.data.size), subject.attributes, KNOWN if known else GUESSED)
+    return Held(subject.crops(config.data.size), subject.attributes)
+
+
+def labelled(config: Config, split: str) -> faces.FaceSource:
+    """The photos of a split. ValueError if a label that can be asked for is not known of them: a
+    generator that learns from stand-ins learns nothing.
+    """
+    source = assembly.source(config, split, tuple(config.conditions))
+    unknown = [name for name in source.attribute_names if name not in source.known_names]
+    if unknown:
+        raise ValueError(
+            f"config.conditions asks for {', '.join(unknown[:3])} and others, which are not known "
+            f"of the photos in {config.data.root!r}; {celeba.LAYOUT}. Drawn faces know all labels: "
+            "--config.data.kind=synthetic"
+        )
+    return source
 
 
 def fakes(

@@ -157,7 +157,7 @@ def finish(
     net = net.replace(variables=rounded)  # pyright: ignore[reportAttributeAccessIssue]
     figures = generator_data.measure(net, held)  # of what the file will hold
     info = {
-        "data": {"kind": config.data.kind, "split": "train", "labels": held.labels_from},
+        "data": {"kind": config.data.kind, "split": "train", "seed": config.seed},
         "init": config.generator.init,
         "objective": json.loads(config.objective.to_json()),
         "train": json.loads(config.train.to_json()),

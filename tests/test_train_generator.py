@@ -9,6 +9,7 @@ import jax
 import numpy as np
 import pytest
 from rich.console import Console
+from tiny_runs import photo_folder
 
 from configs import generator_ganimation, generator_stargan
 from dfd_jax import generator_data, models, train_generator, writer
@@ -57,7 +58,6 @@ def test_a_run_ends_with_a_loadable_generator_its_card_and_samples(straight):
     info = net.card.info
     assert "train_generator" in info["command"]
     assert "defended against" in info["purpose"]
-    assert info["data"]["labels"] == generator_data.KNOWN
     assert {p.name for p in (straight / "samples").glob("*.png")} == {"000002.png", "000004.png"}
     assert (straight / "samples.png").exists()
     assert [r["step"] for r in writer.read_metrics(straight)] == [2, 4]
@@ -106,6 +106,13 @@ def test_a_generator_starts_from_another_with_other_conditions():
     np.testing.assert_array_equal(new["img_reg.0"]["kernel"], fresh["img_reg.0"]["kernel"])
     with pytest.raises(ValueError, match="no array"):
         train_generator.started_from(net, {"params": {"other": {"kernel": np.zeros(3)}}})
+
+
+def test_photos_whose_labels_are_not_known_are_refused(tmp_path):
+    config = tiny_config("ganimation")
+    config.data.kind, config.data.root = "folder", str(photo_folder(tmp_path / "photos"))
+    with pytest.raises(ValueError, match=r"AU01.* not known of the photos"):
+        generator_data.held_out(config, tmp_path)
 
 
 def test_models_that_are_trained_otherwise_are_refused():
