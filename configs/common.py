@@ -76,6 +76,9 @@ def get_config() -> Config:
     config.evaluate.detectors = ("zoo:xception", "zoo:resnet18", "zoo:resnet50")
     config.evaluate.conditions = ()  # () = those that the generator itself proposes
     config.evaluate.regions = (64, 128, 256)  # sides of photo regions to measure through files
+    # Rows of attacks that need a gradient per photo, beside P: FGSM, I-FGSM, PGD, MI-FGSM. Each is
+    # made anew for every photo, generator and condition, which takes far longer than P.
+    config.evaluate.attacks = ()
     config.evaluate.channels = True  # JPEG, resize, blur, noise on the way to the attacker
     config.evaluate.batch_size = 16
     return config

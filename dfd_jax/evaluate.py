@@ -17,7 +17,9 @@ from rich.console import Console
 
 from dfd_jax import (
     assembly,
+    attack_rows,
     attacker,
+    attacks,
     cli,
     evaluation,
     models,
@@ -52,6 +54,7 @@ def evaluate_run(workdir: pathlib.Path, console: Console) -> dict[str, Any]:
     perturber = models.load(workdir / "perturber.safetensors")
     if not isinstance(perturber, FrozenPerturber):
         raise ValueError(f"{workdir}/perturber.safetensors is a {perturber.card.model}")
+    attacks.named(_attack_names(config))  # a wrong name is refused before anything is measured
     networks = _networks(config)
     conditions = attacker.conditions_of(networks.generators, tuple(config.evaluate.conditions))
     faces = pipeline.read_split(
@@ -108,11 +111,22 @@ def _measure_all(
     seen = subject.crops(protector.input_size)
     outputs = protector.outputs(seen)
     noise = evaluation.noise_outputs(seen.shape, config.seed)
-    # Attacks that need a gradient per photo (FGSM, I-FGSM, PGD) belong between noise and P.
+    changes = {
+        "no protection": None,
+        "random noise": evaluation.protection(protector, noise),
+        "P": evaluation.protection(protector, outputs),
+    }
     rows, fakes, arrived = [], originals, None
-    for name, change in (("no protection", None), ("random noise", noise), ("P", outputs)):
+    plans = attacks.named(_attack_names(config))
+    for name in ("no protection", "random noise", *plans, "P"):
         console.log(f"row: {name}", highlight=False)
-        arrived = evaluation.through_files(subject, protector, change, networks.sizes)
+        if name in plans:
+            spent = (plans[name], protector.budget, config.seed)
+            attacked = attack_rows.attack_row(networks, subject, clean, originals, *spent)
+            rows.append({"row": name, **_spent(attacked.arrived), "cells": attacked.cells})
+            continue
+        change = changes[name]
+        arrived = evaluation.through_files(subject, change, networks.sizes)
         fakes = originals
         if change is not None:
             fakes = evaluation.all_fakes(networks, conditions, arrived.photos, attributes)
@@ -128,6 +142,10 @@ def _measure_all(
         "regions": [r for side in config.evaluate.regions for r in _at_region(test, side)],
         "channels": [c for name in names for c in _in_transit(test, outputs, name)],
     }, exhibits
+
+
+def _attack_names(config: Config) -> tuple[str, ...]:
+    return tuple(config.evaluate.get("attacks", ()))  # runs before attacks were offered have none
 
 
 def _spent(arrived: Arrived) -> dict[str, Any]:
@@ -148,7 +166,8 @@ def _at_region(test: Test, side: int) -> list[dict[str, Any]]:
     scaled = subject.with_region(side)
     clean = scaled.crops_of(networks.sizes)
     outputs = protector.outputs(scaled.crops(protector.input_size))
-    arrived = evaluation.through_files(scaled, protector, outputs, networks.sizes)
+    change = evaluation.protection(protector, outputs)
+    arrived = evaluation.through_files(scaled, change, networks.sizes)
     cells = evaluation.measure(networks, conditions, clean, arrived.photos, subject.attributes)
     return [
         {

@@ -6,20 +6,22 @@ the attacker does, and only then shown to a generator and scored.
 
 import pathlib
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Float, UInt8
 
-from dfd_jax import attacker, budget, metrics
+from dfd_jax import attacker, budget, channel, metrics
 from dfd_jax.attacker import Fakes, Networks, Photos
+from dfd_jax.budget import Budget
 from dfd_jax.data import images
 from dfd_jax.data.faces import Face
 from dfd_jax.data.images import Box
 from dfd_jax.protector import Protector
 
 Pixels = UInt8[np.ndarray, "h w 3"]
+Change = Callable[[Pixels, Box, int], Pixels]  # photo, region, its number → the changed photo
 Conditions = Mapping[str, tuple[str, ...]]  # generator → the conditions that it is asked for
 SATURATED = 20.0  # an output at which every kind of hard bound is reached
 
@@ -71,13 +73,30 @@ def noise_outputs(shape: tuple[int, ...], seed: int) -> Float[np.ndarray, "n s s
     return (signs * SATURATED).astype(np.float32)
 
 
-def through_files(
-    subject: Subject,
-    protector: Protector,
-    outputs: Float[np.ndarray, "n s s 3"] | None,
-    sizes: Sequence[int],
-) -> Arrived:
-    """Protect each photo (None: leave it), write it, read it back, and crop it as the attackers
+def protection(protector: Protector, outputs: Float[np.ndarray, "n s s 3"]) -> Change:
+    """The change that a perturber's raw outputs, one for each photo, make to the photos."""
+    return lambda photo, box, i: protector.apply(photo, box, outputs[i])
+
+
+def addition(deltas: Float[np.ndarray, "n r r 3"], bound: Budget) -> Change:
+    """The change that perturbations on [-1, 1] make: enlarged to the region where they are smaller,
+    and rounded to whole levels within the bound.
+    """
+
+    def change(photo: Pixels, box: Box, i: int) -> Pixels:
+        delta = deltas[i]
+        if len(delta) != box.side:
+            matrix = channel.resize_matrix(len(delta), box.side)
+            delta = np.einsum("ij,jkc,lk->ilc", matrix, delta, matrix, optimize=True)
+        changed = photo.copy()
+        _region(changed, box)[:] = budget.apply_to_pixels(_region(photo, box), delta, bound)
+        return changed
+
+    return change
+
+
+def through_files(subject: Subject, change: Change | None, sizes: Sequence[int]) -> Arrived:
+    """Change each photo (None: leave it), write it, read it back, and crop it as the attackers
     do, whose networks take squares of these sizes.
     """
     arrived: dict[int, list[Pixels]] = {size: [] for size in sizes}
@@ -85,7 +104,7 @@ def through_files(
     with tempfile.TemporaryDirectory(prefix="dfd-") as folder:
         path = pathlib.Path(folder, "photo.png")
         for i, (photo, box) in enumerate(zip(subject.photos, subject.boxes, strict=True)):
-            changed = photo if outputs is None else protector.apply(photo, box, outputs[i])
+            changed = photo if change is None else change(photo, box, i)
             images.write_photo(path, changed, format="png")
             read = images.read_rgb(path)
             for size in sizes:
@@ -126,22 +145,34 @@ def score(
 
     `originals` are the fakes of the clean photos, `fakes` those of the photos as they arrived.
     """
-    reals = {size: attacker.judge(networks, clean[size]) for size in networks.sizes}
     kept = {size: attacker.judge(networks, arrived[size]) for size in networks.sizes}
+    by_fakes = {(g, c): kept[networks.generators[g].card.input_size] for g, c in fakes}
+    return score_each(networks, clean, by_fakes, originals, fakes)
+
+
+def score_each(
+    networks: Networks,
+    clean: Photos,
+    kept: Mapping[tuple[str, str], dict[str, Float[np.ndarray, " n"]]],
+    originals: AllFakes,
+    fakes: AllFakes,
+) -> list[dict[str, Any]]:
+    """The same where photos are changed otherwise for each generator and condition: `kept` are the
+    verdicts on the changed photos themselves.
+    """
+    reals = {size: attacker.judge(networks, clean[size]) for size in networks.sizes}
     cells = []
     for name, net in networks.generators.items():
         size = net.card.input_size
-        pairs = {c: (originals[g, c], after) for (g, c), after in fakes.items() if g == name}
-        groups = {**{c: [pair] for c, pair in pairs.items()}, "all": list(pairs.values())}
-        cells += [
-            {
-                "generator": name,
-                "condition": condition,
-                **_cell(group, clean[size], reals[size], kept[size]),
-            }
-            for condition, group in groups.items()
-            if group
-        ]
+        known = [c for g, c in fakes if g == name]
+        groups = {**{c: [c] for c in known}, "all": known}
+        for condition, group in groups.items():
+            if not group:
+                continue
+            pairs = [(originals[name, c], fakes[name, c]) for c in group]
+            protected = {d: np.concatenate([kept[name, c][d] for c in group]) for d in reals[size]}
+            found = _cell(pairs, clean[size], reals[size], protected)
+            cells.append({"generator": name, "condition": condition, **found})
     return cells
 
 

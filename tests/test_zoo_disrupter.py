@@ -19,7 +19,8 @@ def test_it_breaks_fakes_of_drawn_faces_within_its_budget_and_noise_does_not():
     originals = attacker.make_fakes(networks, "stargan", clean, subject.attributes, "Male")
 
     def broken_by(outputs):
-        arrived = evaluation.through_files(subject, Protector(net), outputs, (64,))
+        change = evaluation.protection(Protector(net), outputs)
+        arrived = evaluation.through_files(subject, change, (64,))
         assert max(arrived.linf_255) <= 6
         photos = arrived.photos[64]
         fakes = attacker.make_fakes(networks, "stargan", photos, subject.attributes, "Male")
