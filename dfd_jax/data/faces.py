@@ -37,6 +37,7 @@ class Face(NamedTuple):
     pixels: UInt8[np.ndarray, "h w 3"]
     attributes: Float[np.ndarray, " a"]  # as the source's attribute_names: 0 or 1; action units 0…1
     name: str
+    points: Float[np.ndarray, "5 2"] | None = None  # where it is known, see landmarks.py
 
 
 @runtime_checkable

@@ -16,6 +16,7 @@ from typing import Any
 import grain
 import numpy as np
 
+from dfd_jax.data import landmarks
 from dfd_jax.data.faces import Face, FaceSource
 from dfd_jax.data.images import UnreadableImage, centre_box, crop_resize
 
@@ -38,6 +39,8 @@ def make_loader(
     skipped_file: str | os.PathLike[str] | None = None,
 ) -> grain.DatasetIterator:
     """Batches of `batch_size` (per process) centred squares: "images" uint8, "attributes" 0 or 1.
+
+    Where the faces have `points`, "points" float32 [b, 5, 2] are those in the squares' pixels.
 
     With `train` the stream is endless: each epoch in another order, which `seed` fixes, and photos
     mirrored at random. Without, it is one epoch in order, and its last batch may be smaller. Each
@@ -159,13 +162,23 @@ class _Cut:
     def __call__(self, face: Face) -> Example:
         height, width, _ = face.pixels.shape
         box = centre_box(height, width, self._crop)
-        return {
+        example = {
             "images": crop_resize(face.pixels, box, self._size),
             "attributes": face.attributes,
         }
+        if face.points is not None:
+            example["points"] = landmarks.in_square(face.points, box, self._size)
+        return example
 
 
 def _mirrored(example: dict[str, Any], rng: np.random.Generator) -> Example:
     if rng.random() < 0.5:
         return example
-    return {**example, "images": np.ascontiguousarray(example["images"][:, ::-1])}
+    images = np.ascontiguousarray(example["images"][:, ::-1])
+    if "points" not in example:
+        return {**example, "images": images}
+    return {
+        **example,
+        "images": images,
+        "points": landmarks.mirrored(example["points"], len(images)),
+    }
