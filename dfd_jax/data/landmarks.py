@@ -72,7 +72,7 @@ def _points(path: pathlib.Path, line: str, numbers: list[str]) -> Points:
 def canonical(height: int, width: int) -> Points:
     """CANONICAL in a photo of any size whose largest centred square shows what CelebA's does.
 
-    True of aligned photos that were resized or cut to a square, and of the drawn faces.
+    True of aligned photos that were resized or cut to a square, and of drawn faces that look ahead.
     """
     aligned, box = centre_box(*ALIGNED), centre_box(height, width)
     corner = np.array([box.left, box.top], np.float32)

@@ -16,7 +16,7 @@ from jaxtyping import Float, Float32
 Field = Float32[np.ndarray, "s s"]
 Vector = Float32[np.ndarray, "2"]
 
-NARROWEST = 0.08  # eye distance in shares of the side; profiles of which both eyes are given differ
+NARROWEST = 0.08  # least eye distance, in shares of the side: in a profile the pupils may meet
 LID, LOWER_LID = -0.10, 0.10  # where open lids are, above and below a pupil
 BROW, CHEEK = -0.25, 0.28  # what a blink does not move any more
 LIPS_PART, JAW_DROP, WIDEST = 0.08, 0.26, 0.32  # how far units 25 and 26, and both, open a mouth
