@@ -162,7 +162,7 @@ def _results(evaluation: Mapping[str, Any]) -> str:
     drawn = "".join(_table(table) for group in groups for table in group(evaluation))
     fast = tables.speed(evaluation)
     drawn += f"<h3>Speed</h3><p>{_text(fast)}</p>" if fast else ""
-    legend = "".join(f"<li>{_text(line)}</li>" for line in tables.LEGEND)
+    legend = "".join(f"<li>{_text(line)}</li>" for line in tables.legend(evaluation))
     return _section("Results", f'{drawn}<h3>How to read this</h3><ul class="legend">{legend}</ul>')
 
 

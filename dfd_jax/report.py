@@ -41,7 +41,7 @@ def print_evaluation(evaluation: Mapping[str, Any], console: Console | None = No
     if tables.speed(evaluation):
         _say(console, f"\nSpeed: {tables.speed(evaluation)}")
     _say(console, "")
-    for line in tables.LEGEND:
+    for line in tables.legend(evaluation):
         _say(console, line, "dim")
 
 
@@ -133,7 +133,7 @@ def _markdown(evaluation: Mapping[str, Any], chosen: Sequence[Table]) -> str:
         for row in table.rows:
             lines.append(_markdown_line([str(cell) for cell in row.cells]))
         blocks += [f"**{_escaped(table.title)}**", "\n".join(lines)]
-    blocks.append("<br>\n".join(_escaped(line) for line in tables.LEGEND))
+    blocks.append("<br>\n".join(_escaped(line) for line in tables.legend(evaluation)))
     return "\n\n".join(blocks) + "\n"
 
 

@@ -10,29 +10,24 @@ import statistics
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from dfd_jax.wording import MISSING, Cell, Row, Table, is_known, number, percent, psnr
+from dfd_jax import wording
+from dfd_jax.wording import MISSING, R_TOLERANCE, Cell, Row, Table, is_known, number, percent, psnr
 
 UNPROTECTED = "no protection"  # the row that every other row is compared with
 PROTECTED = "P"
 POOLED = "all"  # the condition that pools all others
-R_TOLERANCE = 0.02  # R' may lie this far below R before it is flagged: the project's own target
-
-LEGEND = (
-    "L2: mean squared difference between the fake made from the protected photo and the fake made "
-    "from the original, on [-1, 1]. % dis: share of fakes with L2 ≥ 0.05 (disrupted).",
-    "Real is positive. R: share of real photos judged real (= recall). R': the same photos after "
-    "protection, still judged real. q: share of fakes judged real; lower is better.",
-    "precision = R/(R+q). F1 can only lie between its floor (every fake passes) and its cap (none "
-    "does); the detector's R alone fixes both.",
-    "masked: over the pixels that the generator changed (more than 0.5 on [-1, 1], all channels "
-    "together); what it copies from the photo dilutes the plain L2.",
-    "PSNR (dB), SSIM, L∞ (8-bit levels): the protected photo against the original.",
-    "* detector in P's training loop.   ! worse than no protection "
-    f"(R': more than {R_TOLERANCE} below R).",
-)
 
 # How each measure is compared with the unprotected row: +1 where more is better, -1 where less is.
 BETTER = {"q": -1, "precision": 1, "f1": 1, "auc": 1}
+
+
+def legend(evaluation: Mapping[str, Any]) -> tuple[str, ...]:
+    """How to read the tables, a line for each group of columns that there is."""
+    return (*wording.LEGEND, *(wording.LPIPS[1:] if _has_lpips(evaluation) else ()))
+
+
+def _has_lpips(evaluation: Mapping[str, Any]) -> bool:
+    return any("lpips" in row for row in rows(evaluation))
 
 
 def rows(evaluation: Mapping[str, Any]) -> list[Mapping[str, Any]]:
@@ -124,10 +119,11 @@ SUMMARY_HEADERS += ("floor…cap", "PSNR", "SSIM", "L∞")
 
 def summary(evaluation: Mapping[str, Any]) -> list[Table]:
     """Per generator: every detector and row, pooled over the conditions."""
+    headers = (*SUMMARY_HEADERS, *(wording.LPIPS[:1] if _has_lpips(evaluation) else ()))
     return [
         Table(
             f"{generator}: all conditions together",
-            SUMMARY_HEADERS,
+            headers,
             tuple(_summary_rows(evaluation, generator)),
             keys=2,
         )
@@ -137,6 +133,7 @@ def summary(evaluation: Mapping[str, Any]) -> list[Table]:
 
 def _summary_rows(evaluation: Mapping[str, Any], generator: str) -> Iterator[Row]:
     base = cell_of(row_named(evaluation, UNPROTECTED), generator, POOLED)
+    extra = ("lpips",) if _has_lpips(evaluation) else ()
     for name, label in (detectors(evaluation) or {MISSING: MISSING}).items():
         for i, row in enumerate(rows(evaluation)):
             cell = cell_of(row, generator, POOLED)
@@ -153,6 +150,7 @@ def _summary_rows(evaluation: Mapping[str, Any], generator: str) -> Iterator[Row
                     Cell(psnr(row)),
                     Cell(number(row.get("ssim"), 3)),
                     Cell(number(row.get("linf_255"), 1)),
+                    *(Cell(number(row.get(key), 4)) for key in extra),
                 ),
                 is_strong=row.get("row") == PROTECTED,
                 starts_group=i == 0,

@@ -9,6 +9,27 @@ from collections.abc import Mapping
 from typing import Any, TypeGuard
 
 MISSING = "\N{EN DASH}"
+R_TOLERANCE = 0.02  # R' may lie this far below R before it is flagged: the project's own target
+
+LEGEND = (
+    "L2: mean squared difference between the fake made from the protected photo and the fake made "
+    "from the original, on [-1, 1]. % dis: share of fakes with L2 ≥ 0.05 (disrupted).",
+    "Real is positive. R: share of real photos judged real (= recall). R': the same photos after "
+    "protection, still judged real. q: share of fakes judged real; lower is better.",
+    "precision = R/(R+q). F1 can only lie between its floor (every fake passes) and its cap (none "
+    "does); the detector's R alone fixes both.",
+    "masked: over the pixels that the generator changed (more than 0.5 on [-1, 1], all channels "
+    "together); what it copies from the photo dilutes the plain L2.",
+    "PSNR (dB), SSIM, L∞ (8-bit levels): the protected photo against the original.",
+    "* detector in P's training loop.   ! worse than no protection "
+    f"(R': more than {R_TOLERANCE} below R).",
+)
+
+LPIPS = (  # the column of rows that have the key `lpips`, and how to read it
+    "LPIPS-like",
+    "LPIPS-like: the protected photo against the original as zoo:resnet50 sees them, without "
+    "learned weights; 0 is alike. Not comparable with published LPIPS.",
+)
 
 
 @dataclasses.dataclass(frozen=True)

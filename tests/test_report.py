@@ -178,3 +178,17 @@ def test_the_markdown_table_is_a_table(evaluation: dict[str, Any]) -> None:
     assert len(lines) == 2 + 6
     protected = next(c for c in columns if c[0].startswith(" xception") and c[1] == " P ")
     assert [c.strip() for c in protected[2:7]] == ["0.214", "98", "0.97", "0.96", "0.04"]
+
+
+def test_the_perceptual_distance_has_a_column_and_a_legend_only_where_it_was_measured(
+    evaluation: dict[str, Any],
+) -> None:
+    for text in (printed(evaluation), report.markdown_report(evaluation)):
+        assert "LPIPS" not in text
+    evaluation["rows"][2]["lpips"] = 0.1234
+    text = printed(evaluation, width=130)
+    assert line_of(text, "detector")[-1] == "LPIPS-like"
+    assert line_of(text, "xception", "*", "P")[-1] == "0.1234"
+    assert line_of(text, "xception", "*", "no", "protection")[-1] == tables.MISSING
+    assert "Not comparable with published LPIPS" in " ".join(text.split())
+    assert "LPIPS-like" in report.markdown_report(evaluation)

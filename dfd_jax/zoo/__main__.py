@@ -1,83 +1,256 @@
-"""List the networks that ship with the package: python -m dfd_jax.zoo [NAME]
+"""What ships with the package: python -m dfd_jax.zoo [NAME] [--json]
 
-Without a name: one line per network, with the figures of its card. With one: its whole card.
+Without a name: all networks, with the figures of their cards and what they are good for. With one:
+its whole card, its checksum and where its file is. --json prints the same for programs.
 """
 
 import argparse
 import hashlib
 import json
+import math
+import pathlib
 import sys
-from typing import Any
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
 
-from rich.console import Console
+from rich.console import Console, Group
 from rich.table import Table
+from rich.text import Text
+from safetensors import safe_open
 
-from dfd_jax import models
+from dfd_jax import models, wording
 from dfd_jax.models.frozen import (
+    Card,
     FrozenDetector,
     FrozenGenerator,
     FrozenNetwork,
     FrozenPerturber,
 )
 
+ALL_MB, EACH_MB = 40.0, 6.0  # what the zoo and each of its networks may take, in 10^6 bytes
+WIDTH = 140  # columns where the output is no terminal
+LEGEND = (
+    "R, q: share of reals and of fakes judged real; q on NAME: fakes of a generator that the "
+    "detector was not trained on. %dis: share of fakes disrupted (L2 ≥ 0.05). R': reals judged "
+    "real after protection. →: without and with protection. One card: python -m dfd_jax.zoo NAME"
+)
 ROLES: dict[type[FrozenNetwork], str] = {
     FrozenGenerator: "generator",
     FrozenDetector: "detector",
     FrozenPerturber: "perturber",
+    FrozenNetwork: "discriminator",  # what is none of the above
 }
 
 
-def read_card(name: str) -> dict[str, Any]:
-    """The card of a network in the zoo. ValueError says which there are."""
+class Entry(NamedTuple):
+    """A network of the zoo: its card (with the file's sha256) and what its file shows."""
+
+    name: str
+    path: pathlib.Path
+    card: Card
+    megabytes: float  # 10^6 bytes
+    parameters: int  # what training fits; running statistics of norms are not counted
+
+    @property
+    def role(self) -> str:
+        """What it is for: generator, detector, perturber or discriminator."""
+        return role(self.card)
+
+
+def read(name: str) -> Entry:
+    """The network NAME or zoo:NAME, without loading its arrays. ValueError says which there are."""
+    name = name.removeprefix("zoo:")
     if name not in models.zoo_names():
         raise ValueError(f"{name}: not in the zoo, which has {', '.join(models.zoo_names())}")
-    return json.loads((models.ZOO / f"{name}.json").read_text(encoding="utf-8"))
+    path = models.ZOO / f"{name}.safetensors"
+    content = path.read_bytes()
+    with safe_open(path, framework="np") as file:
+        text = file.metadata()["card"]
+        fitted = [key for key in file.keys() if key.startswith("params/")]  # noqa: SIM118
+        parameters = sum(math.prod(file.get_slice(key).get_shape()) for key in fitted)
+    card = Card.from_json(text, sha256=hashlib.sha256(content).hexdigest())
+    return Entry(name, path, card, len(content) / 1e6, parameters)
 
 
-def role(card: dict[str, Any]) -> str:
-    """What a network is for: generator, detector, perturber."""
-    frozen = models.MODELS[card["model"]].frozen
-    return next((text for kind, text in ROLES.items() if issubclass(frozen, kind)), "other")
+def entries() -> list[Entry]:
+    """Every network that ships, by role and name."""
+    found = [read(name) for name in models.zoo_names()]
+    order = list(ROLES.values())
+    return sorted(found, key=lambda entry: (order.index(entry.role), entry.name))
 
 
-def figures(card: dict[str, Any]) -> str:
-    """The card's held-out figures in a few words."""
-    test = card["info"].get("test", {})
-    if role(card) == "detector":
-        marks = test["photos"]
-        return f"AUC {marks['auc']:.3f}, R {marks['R']:.2f}, q {marks['q']:.2f} on photos"
-    if role(card) == "perturber":
-        passed = ", ".join(f"{n} {v['q']:.2f}" for n, v in test["detectors"].items())
-        return f"{test['disrupted']:.0%} disrupted, {test['psnr']:.1f} dB, q: {passed}"
-    return (
-        ", ".join(f"{k} {v}" for k, v in test.items() if not isinstance(v, dict)) or "not measured"
-    )
+def role(card: Card) -> str:
+    """What a network is for: generator, detector, perturber or discriminator."""
+    frozen = models.MODELS[card.model].frozen
+    return next(text for kind, text in ROLES.items() if issubclass(frozen, kind))
 
 
-def listing() -> Table:
-    """All networks, a line each."""
-    table = Table(box=None, header_style="bold")
-    for column in ("zoo:", "model", "role", "px", "MB", "held-out figures"):
-        table.add_column(column)
-    for name in models.zoo_names():
-        card, size = read_card(name), (models.ZOO / f"{name}.safetensors").stat().st_size
-        row = (name, card["model"], role(card), str(card["input_size"]), f"{size / 1e6:.1f}")
-        table.add_row(*row, figures(card))
+def figures(card: Card) -> str:
+    """The card's held-out figures, a line for each thing that was measured."""
+    test = card.info.get("test") or {}
+    if not test:
+        return "not measured"
+    describe = {"detector": _detector_figures, "perturber": _perturber_figures}
+    return "\n".join(describe.get(role(card), _generator_figures)(test))
+
+
+def _generator_figures(test: Mapping[str, Any]) -> Iterator[str]:
+    if {"fake_to_target_255", "source_to_target_255"} <= set(test):
+        away = f"{test['fake_to_target_255']:.1f} levels from what was asked for"
+        yield f"{away}, the photo {test['source_to_target_255']:.1f}"
+    else:
+        yield _value(test)
+
+
+def _detector_figures(test: Mapping[str, Any]) -> Iterator[str]:
+    for kind, marks in test.items():
+        line = f"{kind}: AUC {marks['auc']:.3f}, R {marks['R']:.2f}, q {marks['q']:.2f}"
+        unseen = (marks.get("generators") or {}).items()
+        unseen = [f"{path.removeprefix('zoo:')} {m['q']:.2f}" for path, m in unseen]
+        yield "; ".join([line, *(f"q on {found}" for found in unseen)])
+
+
+def _perturber_figures(test: Mapping[str, Any]) -> Iterator[str]:
+    yield f"{wording.percent(test['disrupted'])} %dis, {test['psnr']:.1f} dB"
+    for name, found in test["detectors"].items():
+        change = f"{found['q_unprotected']:.2f} → {found['q']:.2f}"
+        yield f"{name}: q {change}, R' {found['R_protected']:.2f}"
+
+
+def trained_on(card: Card) -> str:
+    """The card's word on what the network was trained with."""
+    info = card.info
+    if "trained_on" in info:
+        return info["trained_on"]
+    data = info.get("data")
+    if isinstance(data, Mapping):
+        reals = " and ".join(f"{count} {kind}" for kind, count in data["reals"].items())
+        made = f"{reals} faces against {len(data['families'])} kinds of manipulation of them"
+        return f"{made}; fakes of {', '.join(data['generators']) or 'no generator'}"
+    against = [*info.get("generators", ()), *info.get("detectors", ())]
+    return f"{data}; through {', '.join(against)}" if against else wording.MISSING
+
+
+def listing(width: int = WIDTH) -> Group:
+    """All networks: what they are and how they do, what they know, and what they take together.
+
+    Where `WIDTH` does not fit in `width` columns, the figures stand in the second table.
+    """
+    found, is_wide = entries(), width >= WIDTH
+    facts = ["zoo:", "model", "role", "px", "MB", "parameters", "sha256"]
+    texts = ["zoo:", "trained on", "limits"]
+    (facts if is_wide else texts).insert(-1 if is_wide else 1, "held-out figures")
+    blocks = [_table(columns, found) for columns in (facts, texts)]
+    total = sum(entry.megabytes for entry in found)
+    line = f"{len(found)} networks, {total:.1f} MB (limit {ALL_MB:.0f}; {EACH_MB:.0f} each)"
+    return Group(blocks[0], "", blocks[1], "", Text(line, "bold"), Text(LEGEND, "dim"))
+
+
+def _table(columns: Sequence[str], found: Sequence[Entry]) -> Table:
+    table = Table(box=None, header_style="bold", padding=(0, 2, 0, 0))
+    for column in columns:
+        is_number = column in ("px", "MB", "parameters")
+        wraps = column in ("held-out figures", "trained on", "limits")
+        table.add_column(column, justify="right" if is_number else "left", no_wrap=not wraps)
+    for entry in found:
+        card = entry.card
+        cells = {
+            "zoo:": entry.name,
+            "model": card.model,
+            "role": entry.role,
+            "px": str(card.input_size),
+            "MB": f"{entry.megabytes:.1f}",
+            "parameters": f"{entry.parameters:,}",
+            "held-out figures": figures(card),
+            "sha256": card.sha256[:8],
+            "trained on": trained_on(card),
+            "limits": card.info.get("limits", wording.MISSING),
+        }
+        table.add_row(*(Text(cells[column]) for column in columns))
     return table
 
 
-def main(arguments: list[str] | None = None) -> None:
-    """Print the list, or one card with its file's place and sha256."""
+def card_lines(entry: Entry) -> list[str]:
+    """One network in full: what its file shows, then every field of its card."""
+    card = entry.card
+    fields = {
+        "file": str(entry.path),
+        "sha256": card.sha256,
+        "size": f"{entry.megabytes:.2f} MB, {entry.parameters:,} parameters",
+        "role": entry.role,
+        **json.loads(card.to_json()),
+    }
+    info = fields.pop("info")
+    return [f"zoo:{entry.name}", *_lines(fields, 1), *_lines(info, 1)]
+
+
+def _lines(fields: Mapping[str, Any], depth: int) -> Iterator[str]:
+    """Nested fields as indented lines; a mapping of plain values is one line."""
+    pad = "  " * depth
+    for key, value in fields.items():
+        if value is None or value in ({}, [], ""):
+            continue
+        if isinstance(value, Mapping) and any(_is_nested(v) for v in value.values()):
+            yield f"{pad}{key}:"
+            yield from _lines(value, depth + 1)
+        elif isinstance(value, list) and any(isinstance(v, Mapping) for v in value):
+            yield f"{pad}{key}:"
+            for number, item in enumerate(value, start=1):
+                yield from _lines({str(number): item}, depth + 1)
+        else:
+            yield f"{pad}{key}: {_value(value)}"
+
+
+def _is_nested(value: Any) -> bool:
+    if isinstance(value, Mapping):
+        return True
+    return isinstance(value, list) and any(isinstance(item, Mapping) for item in value)
+
+
+def _value(value: Any) -> str:
+    """A plain value, a list or a mapping of such, in one line."""
+    if isinstance(value, Mapping):
+        return ", ".join(f"{_words(key)} {_value(item)}" for key, item in value.items())
+    if isinstance(value, list | tuple):
+        return ", ".join(_value(item) for item in value) or "none"
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    return wording.MISSING if value in (None, "") else str(value)
+
+
+def _words(key: str) -> str:
+    return key.replace("_", " ")
+
+
+def as_json(entry: Entry) -> dict[str, Any]:
+    """The entry as plain data: what its file shows, and the card as it is."""
+    return {
+        "name": entry.name,
+        "role": entry.role,
+        "path": str(entry.path),
+        "bytes": round(entry.megabytes * 1e6),
+        "parameters": entry.parameters,
+        "sha256": entry.card.sha256,
+        "card": json.loads(entry.card.to_json()),
+    }
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Print the list, or one network in full."""
     parser = argparse.ArgumentParser(prog="python -m dfd_jax.zoo", description=__doc__)
     parser.add_argument("name", nargs="?", help="a network: its whole card is printed")
-    name, console = parser.parse_args(arguments).name, Console()
-    if name is None:
-        console.print(listing())
+    parser.add_argument("--json", action="store_true", help="for programs")
+    given = parser.parse_args(arguments)
+    if given.json:
+        plain = as_json(read(given.name)) if given.name else [as_json(e) for e in entries()]
+        print(json.dumps(plain, indent=1))
         return
-    card = read_card(name.removeprefix("zoo:"))
-    path = models.ZOO / f"{name.removeprefix('zoo:')}.safetensors"
-    console.print_json(json.dumps(card))
-    console.print(f"{path}\nsha256 {hashlib.sha256(path.read_bytes()).hexdigest()}", soft_wrap=True)
+    console = Console()
+    console = console if console.is_terminal else Console(width=WIDTH)
+    if given.name is None:
+        console.print(listing(console.width), highlight=False)
+    for line in card_lines(read(given.name)) if given.name else ():
+        console.print(line, markup=False, highlight=False, soft_wrap=True)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,79 @@
+"""How different two photos look to a network: an LPIPS-style distance without a download.
+
+As in LPIPS (Zhang et al. 2018): features of several depths, each position's feature vector scaled
+to length one, squared differences summed over the channels and averaged over the positions. There
+are no learned weights: the stages count alike, and the distance is their mean. The published metric
+takes networks that were trained on ImageNet, whose weights are a download; this one takes the
+stages of `zoo:resnet50`, a small detector of manipulated faces. **Its values are not comparable
+with published LPIPS**, only with one another. It is the zoo's detector that no shipped perturber
+was trained against: against one of those, a perturber could have learned to look unchanged.
+"""
+
+import functools
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, UInt8
+
+from dfd_jax import models, pixels
+from dfd_jax.models.frozen import FrozenNetwork
+
+NETWORK = "zoo:resnet50"
+STAGES = ("layer1", "layer2", "layer3", "layer4")  # 1/4 … 1/32 of the photo's side
+SMALLEST = 32  # pixels: the last stage then has one position
+_TINY = 1e-10  # added to a squared length, for positions where every feature is zero
+
+
+def distance(
+    a: UInt8[np.ndarray, "n h w 3"], b: UInt8[np.ndarray, "n h w 3"], batch_size: int = 16
+) -> Float[np.ndarray, " n"]:
+    """The distance of each pair, from 0 (equal) to 2 (nothing in common).
+
+    Photos are looked at as large as they are: resizing would hide what is to be measured. There is
+    one compilation for each size of photo. ValueError if the photos do not pair up, or are smaller
+    than 32 pixels.
+    """
+    if a.shape != b.shape or min(a.shape[1:3]) < SMALLEST:
+        raise ValueError(
+            f"photos are {a.shape} and {b.shape}, expected two equally many and equally large, "
+            f"at least {SMALLEST} x {SMALLEST} pixels"
+        )
+    net, found = _network(), []
+    for start in range(0, len(a), batch_size):
+        rows = np.arange(start, start + batch_size).clip(max=len(a) - 1)  # the last one fills up
+        found.append(np.asarray(_distances(net, jnp.asarray(a[rows]), jnp.asarray(b[rows]))))
+    return np.concatenate(found)[: len(a)] if found else np.zeros(0, np.float32)
+
+
+def description() -> dict[str, Any]:
+    """Which network the distances come from, for the JSON that holds them."""
+    return {
+        "measure": "LPIPS-style, own network, no learned weights: not comparable with LPIPS",
+        "network": NETWORK,
+        "sha256": _network().card.sha256,
+        "stages": list(STAGES),
+    }
+
+
+@functools.cache
+def _network() -> FrozenNetwork:
+    return models.load(NETWORK)
+
+
+@jax.jit
+def _distances(
+    net: FrozenNetwork, a: UInt8[Array, "b h w 3"], b: UInt8[Array, "b h w 3"]
+) -> Float[Array, " b"]:
+    pairs = zip(_features(net, a), _features(net, b), strict=True)
+    return jnp.stack([jnp.square(x - y).sum(-1).mean((1, 2)) for x, y in pairs]).mean(0)
+
+
+def _features(net: FrozenNetwork, photos: UInt8[Array, "b h w 3"]) -> list[Array]:
+    """The stages' features, each position's of length one: float32 [b, h/4, w/4, c] and smaller."""
+    mean, std = np.float32(net.card.input_mean), np.float32(net.card.input_std)
+    inputs = ((pixels.from_uint8(photos) + 1) / 2 - mean) / std
+    _, state = net.apply(net.variables, inputs, mutable=["intermediates"])
+    stages = [state["intermediates"][name][0].astype(jnp.float32) for name in STAGES]
+    return [x * jax.lax.rsqrt(jnp.square(x).sum(-1, keepdims=True) + _TINY) for x in stages]
