@@ -72,7 +72,7 @@ def _distances(
 
 def _features(net: FrozenNetwork, photos: UInt8[Array, "b h w 3"]) -> list[Array]:
     """The stages' features, each position's of length one: float32 [b, h/4, w/4, c] and smaller."""
-    mean, std = np.float32(net.card.input_mean), np.float32(net.card.input_std)
+    mean, std = (np.asarray(x, np.float32) for x in (net.card.input_mean, net.card.input_std))
     inputs = ((pixels.from_uint8(photos) + 1) / 2 - mean) / std
     _, state = net.apply(net.variables, inputs, mutable=["intermediates"])
     stages = [state["intermediates"][name][0].astype(jnp.float32) for name in STAGES]
