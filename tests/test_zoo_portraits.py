@@ -19,9 +19,12 @@ PORTRAITS, CHECKPOINTS = SHARED / "portraits", SHARED / "weights"
 DETECTORS = ("resnet18", "resnet50", "xception", "multi_attentional")
 ONE_PHOTO = 1 / 63 + 1e-3  # on another machine a photo at the threshold may fall on the other side
 
-pytestmark = pytest.mark.skipif(
-    not PORTRAITS.is_dir(), reason="the portraits (../shared/portraits) are not here"
-)
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(
+        not PORTRAITS.is_dir(), reason="the portraits (../shared/portraits) are not here"
+    ),
+]
 
 
 @pytest.fixture(scope="module")
