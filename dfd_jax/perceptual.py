@@ -22,7 +22,7 @@ from dfd_jax.models.frozen import FrozenNetwork
 
 NETWORK = "zoo:resnet50"
 STAGES = ("layer1", "layer2", "layer3", "layer4")  # 1/4 … 1/32 of the photo's side
-SMALLEST = 32  # pixels: the last stage then has one position
+SMALLEST = 16  # pixels: the last two stages then have one position
 _TINY = 1e-10  # added to a squared length, for positions where every feature is zero
 
 
@@ -33,7 +33,7 @@ def distance(
 
     Photos are looked at as large as they are: resizing would hide what is to be measured. There is
     one compilation for each size of photo. ValueError if the photos do not pair up, or are smaller
-    than 32 pixels.
+    than 16 pixels.
     """
     if a.shape != b.shape or min(a.shape[1:3]) < SMALLEST:
         raise ValueError(
