@@ -11,15 +11,7 @@ def get_config() -> Config:
     config.name = "run"  # the default workdir is runs/NAME
     config.seed = 0
 
-    config.data = ml_collections.ConfigDict()
-    config.data.kind = "auto"  # auto | celeba | folder | videos | tfds | synthetic
-    config.data.root = ""  # folder of photos; ignored by synthetic
-    config.data.split_protocol = "official"  # celeba: official | stargan
-    config.data.count = 512  # synthetic: faces in the training split
-    config.data.size = 64  # side of the square that networks see
-    config.data.crop = 0  # centred square taken from a photo; 0: the largest (178 in CelebA)
-    config.data.drawn = 178  # side of the photos that are drawn
-    config.data.workers = 0  # decoding processes; 0: threads
+    config.data = photos_section()
 
     config.perturber = ml_collections.ConfigDict()
     config.perturber.model = "unet"  # unet | resnet_perturber
@@ -82,6 +74,20 @@ def get_config() -> Config:
     config.evaluate.channels = True  # JPEG, resize, blur, noise on the way to the attacker
     config.evaluate.batch_size = 16
     return config
+
+
+def photos_section() -> Config:
+    """Where photos come from: the same in every kind of training."""
+    data: Config = ml_collections.ConfigDict()
+    data.kind = "auto"  # auto | celeba | folder | videos | tfds | synthetic
+    data.root = ""  # folder of photos; ignored by synthetic
+    data.split_protocol = "official"  # celeba: official | stargan
+    data.count = 512  # synthetic: faces in the training split
+    data.size = 64  # side of the square that networks see
+    data.crop = 0  # centred square taken from a photo; 0: the largest (178 in CelebA)
+    data.drawn = 178  # side of the photos that are drawn
+    data.workers = 0  # decoding processes; 0: threads
+    return data
 
 
 def embedded(config: Config, name: str) -> None:

@@ -14,6 +14,7 @@ import dataclasses
 
 import ml_collections
 
+from configs import common
 from dfd_jax.config import Config, choose_variant
 from dfd_jax.regions import RegionTraining
 
@@ -44,15 +45,8 @@ def _common() -> Config:
     config.detector.model = "resnet18"
     config.detector.hyper = ml_collections.ConfigDict({"width": 16})
 
-    config.data = ml_collections.ConfigDict()
-    config.data.kind = "auto"  # photos: auto | celeba | folder | tfds | synthetic (none)
-    config.data.root = ""  # folder of photos; empty: drawn faces only
-    config.data.split_protocol = "official"  # celeba: official | stargan
+    config.data = common.photos_section()  # without a root: drawn faces only
     config.data.count = 200  # drawn faces to train on, beside photos; 0: none
-    config.data.size = 64  # side of the square that the detector sees
-    config.data.crop = 0  # centred square taken from a photo; 0: the largest (178 in CelebA)
-    config.data.drawn = 178  # side of the photos that are drawn
-    config.data.workers = 0  # decoding processes; 0: threads
 
     config.fakes = ml_collections.ConfigDict()
     config.fakes.families = ()  # manipulations made on the fly (manipulations.py); (): every one

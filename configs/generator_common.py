@@ -2,6 +2,7 @@
 
 import ml_collections
 
+from configs import common
 from dfd_jax.config import Config
 
 
@@ -16,20 +17,12 @@ def get_config() -> Config:
     config.generator = ml_collections.ConfigDict()
     config.generator.model = "stargan"  # stargan | ganimation
     config.generator.hyper = ml_collections.ConfigDict()
-    config.generator.init = ""  # weights to start from: layers of the same name and shape
     config.critic = ml_collections.ConfigDict()
     config.critic.hyper = ml_collections.ConfigDict()
     config.conditions = ()  # the labels that can be asked for, in this order
 
-    config.data = ml_collections.ConfigDict()
-    config.data.kind = "auto"  # auto | celeba | folder | videos | tfds | synthetic
-    config.data.root = ""  # folder of photos; ignored by synthetic
-    config.data.split_protocol = "official"  # celeba: official | stargan
-    config.data.count = 512  # synthetic: faces in the training split
-    config.data.size = 64  # side of the square that networks see
-    config.data.crop = 0  # centred square taken from a photo; 0: the largest (178 in CelebA)
-    config.data.drawn = 64  # side of the photos that are drawn
-    config.data.workers = 0  # decoding processes; 0: threads
+    config.data = common.photos_section()
+    config.data.drawn = config.data.size
 
     config.objective = ml_collections.ConfigDict()  # see dfd_jax/wgan.py
     config.objective.critic_labels = 1.0
@@ -51,7 +44,7 @@ def get_config() -> Config:
     config.train.keep = 2
 
     config.evaluate = ml_collections.ConfigDict()
-    config.evaluate.photos = 64  # held-out photos for samples and the card; 0 = all
+    config.evaluate.photos = 64  # held-out photos for samples and the card
     return config
 
 

@@ -1,10 +1,11 @@
 """A GANimation, for people who have no weights to defend against.
 
 configs/generator_ganimation.py          a small one on drawn faces: minutes to see it move
-configs/generator_ganimation.py:photos   a small one on photographs in CelebA's layout with
-                                         OpenFace's action units: --config.data.root=FOLDER
-configs/generator_ganimation.py:paper    the authors' size and schedule on CelebA with OpenFace's
-                                         action units, on accelerators
+configs/generator_ganimation.py:photos   a small one on photographs: --config.data.root=FOLDER.
+                                         Aligned photos whose action units nobody knows are warped
+                                         by their landmarks
+configs/generator_ganimation.py:paper    the authors' size and losses on CelebA, on accelerators,
+                                         with OpenFace's action units where CelebA's folder has them
 
 Generators exist here to be defended against: small ones are meant for training and measuring P.
 """

@@ -182,12 +182,24 @@ def batches(
     """An endless iterator over this process's part of the training batches."""
     photos = source(config, "train", label_names(generators), generators)
     _check_labels(config, photos)
+    return loader(config, photos, mesh, workdir)
+
+
+def loader(
+    config: Config,
+    photos: faces.FaceSource,
+    mesh: Mesh,
+    workdir: pathlib.Path,
+    transform: pipeline.Transform | None = None,
+) -> Any:
+    """An endless iterator over this process's part of batches of these photos."""
     return pipeline.make_loader(
         photos,
         batch_size=sharding.local_batch_size(config.train.batch_size, mesh),
         size=config.data.size,
         crop=config.data.crop or None,
         seed=config.seed,
+        transform=transform,
         workers=config.data.workers,
         process_index=jax.process_index(),
         process_count=jax.process_count(),

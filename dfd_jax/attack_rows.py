@@ -78,15 +78,14 @@ def _attack(
     squares = subject.crops(side)
     labels = steps.pick_labels(net, subject.attributes, networks.label_names)
     found = []
-    for start in range(0, len(squares), count):
-        rows = np.arange(start, start + count).clip(max=len(squares) - 1)  # the last one fills up
+    for rows, filled in attacker.full_batches(len(squares), count):
         asked = net.test_condition(jnp.asarray(labels[rows]), pair[1])
         deltas = attacks.attack(
             Opponents((net,), (), regions),
             pixels.from_uint8(jnp.asarray(squares[rows])),
             [(asked,)],
             plan,
-            jax.random.fold_in(jax.random.key(seed), start),
+            jax.random.fold_in(jax.random.key(seed), int(rows[0])),
         )
-        found.append(np.asarray(deltas)[: len(squares) - start])
+        found.append(np.asarray(deltas)[:filled])
     return np.concatenate(found)

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Float, UInt8
+from jaxtyping import Float, Int, UInt8
 
 from dfd_jax import pixels, steps
 from dfd_jax.models.frozen import FrozenDetector, FrozenGenerator
@@ -82,11 +82,11 @@ def make_fakes(
     net, judges = networks.generators[generator], tuple(networks.detectors.values())
     labels = steps.pick_labels(net, attributes, networks.label_names)
     images, verdicts = [], []
-    for batch, asked, count in _batches(networks.batch_size, photos, labels):
-        target = net.test_condition(jnp.asarray(asked), condition)
-        seen = steps.fake_and_judge(net, judges, jnp.asarray(batch), target)
-        images.append(_by_photo(seen.fakes, len(batch))[:count])
-        verdicts.append([_by_photo(p, len(batch))[:count] for p in seen.p_reals])
+    for rows, count in full_batches(len(photos), networks.batch_size):
+        target = net.test_condition(jnp.asarray(labels[rows]), condition)
+        seen = steps.fake_and_judge(net, judges, jnp.asarray(photos[rows]), target)
+        images.append(_by_photo(seen.fakes, len(rows))[:count])
+        verdicts.append([_by_photo(p, len(rows))[:count] for p in seen.p_reals])
     return Fakes(np.concatenate(images), _by_name(networks, verdicts))
 
 
@@ -95,8 +95,8 @@ def judge(
 ) -> dict[str, Float[np.ndarray, " n"]]:
     """Every detector's probability that each picture is real."""
     verdicts = []
-    for batch, _, count in _batches(networks.batch_size, photos, photos):
-        seen = steps.judge(tuple(networks.detectors.values()), jnp.asarray(batch))
+    for rows, count in full_batches(len(photos), networks.batch_size):
+        seen = steps.judge(tuple(networks.detectors.values()), jnp.asarray(photos[rows]))
         verdicts.append([np.asarray(p)[:count] for p in seen])
     return _by_name(networks, verdicts)
 
@@ -114,9 +114,9 @@ def _by_name(networks: Networks, verdicts: list[Any]) -> dict[str, np.ndarray]:
     }
 
 
-def _batches(
-    size: int, photos: np.ndarray, labels: np.ndarray
-) -> Iterator[tuple[np.ndarray, np.ndarray, int]]:
-    for start in range(0, len(photos), size):
-        rows = np.arange(start, start + size).clip(max=len(photos) - 1)  # the last one fills up
-        yield photos[rows], labels[rows], min(size, len(photos) - start)
+def full_batches(count: int, size: int) -> Iterator[tuple[Int[np.ndarray, " size"], int]]:
+    """Which of `count` photos are in each batch of `size`, and how many of those are not there just
+    to fill up the last one (by repeating its last photo).
+    """
+    for start in range(0, count, size):
+        yield np.arange(start, start + size).clip(max=count - 1), min(size, count - start)

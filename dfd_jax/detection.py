@@ -154,12 +154,7 @@ def shifted(net: FrozenDetector, shift: float) -> FrozenDetector:
     bias = np.array(params[head]["bias"])
     bias[net.card.real_index] += shift
     params[head] = {**params[head], "bias": jnp.asarray(bias)}
-    return with_variables(net, {**net.variables, "params": params})
-
-
-def with_variables(net: FrozenDetector, variables: Variables) -> FrozenDetector:
-    """The same network with other variables."""
-    return net.replace(variables=variables)  # pyright: ignore[reportAttributeAccessIssue]
+    return net.with_variables({**net.variables, "params": params})
 
 
 class Learned(NamedTuple):

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh
 
-from dfd_jax import assembly, models, pixels, sharding
+from dfd_jax import assembly, models, pixels
 from dfd_jax.config import Config
 from dfd_jax.data import faces, images, manipulations, pairs, pipeline
 from dfd_jax.models.frozen import FrozenGenerator
@@ -47,18 +47,8 @@ def batches(config: Config, mesh: Mesh, workdir: pathlib.Path) -> Any:
     pairing = pairs.Pairing(
         families(config), ready_fakes(config, "train", workdir), config.fakes.made_share
     )
-    return pipeline.make_loader(
-        faces.Concatenation(list(sources(config, "train").values())),
-        batch_size=sharding.local_batch_size(config.train.batch_size, mesh),
-        size=config.data.size,
-        crop=config.data.crop or None,
-        seed=config.seed,
-        transform=pairing,
-        workers=config.data.workers,
-        process_index=jax.process_index(),
-        process_count=jax.process_count(),
-        skipped_file=workdir / "skipped.txt",
-    )
+    photos = faces.Concatenation(list(sources(config, "train").values()))
+    return assembly.loader(config, photos, mesh, workdir, pairing)
 
 
 def exams(config: Config, split: str, workdir: pathlib.Path) -> list[pairs.Exam]:

@@ -9,6 +9,7 @@ import hashlib
 import json
 import pathlib
 import time
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import jax
@@ -24,6 +25,7 @@ from dfd_jax import (
     evaluation,
     models,
     page,
+    perceptual,
     picture,
     provenance,
     report,
@@ -33,6 +35,7 @@ from dfd_jax import (
     writer,
 )
 from dfd_jax.attacker import Networks
+from dfd_jax.attacks import Attack
 from dfd_jax.config import Config
 from dfd_jax.data import images, pipeline, videos
 from dfd_jax.data.faces import Face
@@ -54,7 +57,7 @@ def evaluate_run(workdir: pathlib.Path, console: Console) -> dict[str, Any]:
     perturber = models.load(workdir / "perturber.safetensors")
     if not isinstance(perturber, FrozenPerturber):
         raise ValueError(f"{workdir}/perturber.safetensors is a {perturber.card.model}")
-    attacks.named(_attack_names(config))  # a wrong name is refused before anything is measured
+    plans = attacks.named(config.evaluate.get("attacks", ()))  # older runs have none
     networks = _networks(config)
     conditions = attacker.conditions_of(networks.generators, tuple(config.evaluate.conditions))
     faces = pipeline.read_split(
@@ -68,7 +71,7 @@ def evaluate_run(workdir: pathlib.Path, console: Console) -> dict[str, Any]:
         console.print(f"{skipped} photos could not be read, see {workdir}/skipped.txt")
     subject = Subject.from_faces(faces, config.data.crop or None)
     protector = Protector(perturber, config.evaluate.batch_size)
-    test = Test(networks, conditions, subject, protector)
+    test = Test(networks, conditions, subject, protector, plans)
     with console.status(f"evaluating {len(faces)} photos through files …"):
         results, exhibits = _measure_all(config, test, console)
         results["speed"] = _speed(perturber, subject.crops(protector.input_size))
@@ -86,6 +89,7 @@ class Test(NamedTuple):
     conditions: Conditions
     subject: Subject
     protector: Protector
+    plans: Mapping[str, Attack]  # attacks to set beside P
 
 
 def _networks(config: Config) -> Networks:
@@ -105,7 +109,7 @@ def _networks(config: Config) -> Networks:
 def _measure_all(
     config: Config, test: Test, console: Console
 ) -> tuple[dict[str, Any], showcase.Exhibits]:
-    networks, conditions, subject, protector = test
+    networks, conditions, subject, protector, plans = test
     clean, attributes = subject.crops_of(networks.sizes), subject.attributes
     originals = evaluation.all_fakes(networks, conditions, clean, attributes)
     seen = subject.crops(protector.input_size)
@@ -117,7 +121,6 @@ def _measure_all(
         "P": evaluation.protection(protector, outputs),
     }
     rows, fakes, arrived = [], originals, None
-    plans = attacks.named(_attack_names(config))
     for name in ("no protection", "random noise", *plans, "P"):
         console.log(f"row: {name}", highlight=False)
         if name in plans:
@@ -138,14 +141,11 @@ def _measure_all(
     console.log("regions and channels", highlight=False)
     names = transit.CHANNELS if config.evaluate.channels else {}
     return {
+        "perceptual": perceptual.description(),
         "rows": rows,
         "regions": [r for side in config.evaluate.regions for r in _at_region(test, side)],
         "channels": [c for name in names for c in _in_transit(test, outputs, name)],
     }, exhibits
-
-
-def _attack_names(config: Config) -> tuple[str, ...]:
-    return tuple(config.evaluate.get("attacks", ()))  # runs before attacks were offered have none
 
 
 def _spent(arrived: Arrived) -> dict[str, Any]:
@@ -157,12 +157,13 @@ def _spent(arrived: Arrived) -> dict[str, Any]:
         "psnr": float(np.mean(finite)) if finite else None,
         "psnr_min": float(np.min(finite)) if finite else None,
         "ssim": float(np.mean(arrived.ssim)),
+        "lpips": float(np.mean(arrived.lpips)),
     }
 
 
 def _at_region(test: Test, side: int) -> list[dict[str, Any]]:
     """P's effect on every generator through files whose region is `side` pixels wide."""
-    networks, conditions, subject, protector = test
+    networks, conditions, subject, protector, _ = test
     scaled = subject.with_region(side)
     clean = scaled.crops_of(networks.sizes)
     outputs = protector.outputs(scaled.crops(protector.input_size))
@@ -186,7 +187,7 @@ def _in_transit(test: Test, outputs: np.ndarray, name: str) -> list[dict[str, An
 
     One condition per photo, in turn: the figure pools conditions at a fraction of the cost.
     """
-    networks, conditions, subject, protector = test
+    networks, conditions, subject, protector, _ = test
     pass_on = transit.CHANNELS[name]
     protected = [
         protector.apply(photo, box, raw)

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from jaxtyping import Float, UInt8
 
-from dfd_jax import attacker, budget, channel, metrics
+from dfd_jax import attacker, budget, channel, metrics, perceptual
 from dfd_jax.attacker import Fakes, Networks, Photos
 from dfd_jax.budget import Budget
 from dfd_jax.data import images
@@ -34,6 +34,7 @@ class Arrived(NamedTuple):
     rms_255: list[float]
     psnr: list[float]
     ssim: list[float]
+    lpips: list[float]  # of the squares at the largest size, see perceptual.py
 
 
 class Subject(NamedTuple):
@@ -115,7 +116,9 @@ def through_files(subject: Subject, change: Change | None, sizes: Sequence[int])
             psnrs.append(metrics.psnr(before, after))
             ssims.append(metrics.ssim(before, after))
     photos = {size: np.stack(squares) for size, squares in arrived.items()}
-    return Arrived(photos, linf, rms, psnrs, ssims)
+    seen = max(sizes)
+    lpips = perceptual.distance(subject.crops(seen), photos[seen]).tolist()
+    return Arrived(photos, linf, rms, psnrs, ssims, lpips)
 
 
 AllFakes = dict[tuple[str, str], Fakes]  # (generator, condition) → its fakes of every photo

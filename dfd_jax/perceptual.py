@@ -17,7 +17,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, UInt8
 
-from dfd_jax import models, pixels
+from dfd_jax import attacker, models, pixels
 from dfd_jax.models.frozen import FrozenNetwork
 
 NETWORK = "zoo:resnet50"
@@ -41,10 +41,10 @@ def distance(
             f"at least {SMALLEST} x {SMALLEST} pixels"
         )
     net, found = _network(), []
-    for start in range(0, len(a), batch_size):
-        rows = np.arange(start, start + batch_size).clip(max=len(a) - 1)  # the last one fills up
-        found.append(np.asarray(_distances(net, jnp.asarray(a[rows]), jnp.asarray(b[rows]))))
-    return np.concatenate(found)[: len(a)] if found else np.zeros(0, np.float32)
+    for rows, count in attacker.full_batches(len(a), batch_size):
+        pairs = _distances(net, jnp.asarray(a[rows]), jnp.asarray(b[rows]))
+        found.append(np.asarray(pairs)[:count])
+    return np.concatenate(found) if found else np.zeros(0, np.float32)
 
 
 def description() -> dict[str, Any]:

@@ -30,4 +30,4 @@ def create_state(perturber: FrozenPerturber, tx: optax.GradientTransformation) -
 
 def with_params(perturber: FrozenPerturber, params: Any) -> FrozenPerturber:
     """The perturber with other parameters."""
-    return perturber.replace(variables={"params": params})  # pyright: ignore[reportAttributeAccessIssue]
+    return perturber.with_variables({"params": params})

@@ -91,7 +91,7 @@ def train(
     if step < t.steps:
         console.print(f"{stop.name}: stopped after step {step}; the same command continues there")
         return None
-    return detection.with_variables(net, jax.device_get(best["variables"]))
+    return net.with_variables(jax.device_get(best["variables"]))
 
 
 def start(
@@ -131,7 +131,7 @@ def better(
     net: FrozenDetector, state: detection.DetectorState, best: dict[str, Any], exams: list[Exam]
 ) -> tuple[dict[str, Any], dict[str, float]]:
     """The better of the best so far and the averaged weights of now, and what these scored."""
-    scores = detector_exam.selection_score(detection.with_variables(net, state.averaged), exams)
+    scores = detector_exam.selection_score(net.with_variables(state.averaged), exams)
     if scores["auc"] <= float(jax.device_get(best["auc"])):
         return best, scores
     variables = jax.tree.map(jnp.copy, state.averaged)
@@ -145,7 +145,7 @@ def finish(
     net, shift = detector_exam.calibrated(net, exams, config.evaluate.pass_rate)
     dtype = np.dtype(config.export_dtype)
     rounded = jax.tree.map(lambda x: np.asarray(x, dtype).astype(np.float32), net.variables)
-    net = detection.with_variables(net, rounded)  # what the file will hold is what is measured
+    net = net.with_variables(rounded)  # what the file will hold is what is measured
 
     unseen = {path: detector_data.load_generator(path) for path in config.evaluate.generators}
     tests = {}

@@ -102,8 +102,6 @@ def new_training(config: Config) -> GanTraining:
         raise ValueError(
             f"config.generator.model is {card.model!r}; expected stargan or ganimation"
         )
-    if config.generator.init:
-        net = started_from(net, models.load(config.generator.init).variables)
     critic_hyper = {
         **config.critic.hyper.to_dict(),
         "c_dim": len(config.conditions),
@@ -120,45 +118,16 @@ def new_training(config: Config) -> GanTraining:
     )
 
 
-def started_from(net: FrozenGenerator, trained: Any) -> FrozenGenerator:
-    """The generator with the arrays of another that have the same name and shape.
-
-    Of a first layer that takes other conditions, the part that sees the photo is taken, and the new
-    conditions start without effect. ValueError if nothing fits.
-    """
-    given = {jax.tree_util.keystr(path): leaf for path, leaf in jax.tree.leaves_with_path(trained)}
-    taken = []
-
-    def choose(path: Any, fresh: jax.Array) -> jax.Array:
-        found = given.get(jax.tree_util.keystr(path))
-        if found is None:
-            return fresh
-        if found.shape == fresh.shape:
-            taken.append(path)
-            return found
-        same = [a == b for a, b in zip(found.shape, fresh.shape, strict=False)]
-        if len(found.shape) == len(fresh.shape) == 4 and same == [True, True, False, True]:
-            taken.append(path)
-            return jnp.zeros_like(fresh).at[:, :, :3].set(found[:, :, :3])
-        return fresh
-
-    variables = jax.tree_util.tree_map_with_path(choose, net.variables)
-    if not taken:
-        raise ValueError("config.generator.init has no array of a name and shape that fit")
-    return net.replace(variables=variables)  # pyright: ignore[reportAttributeAccessIssue]
-
-
 def finish(
     config: Config, workdir: pathlib.Path, net: FrozenGenerator, held: Held, console: Console
 ) -> None:
     """Measure on held-out photos, export with a card, show."""
     dtype = np.dtype(config.export_dtype)
     rounded = jax.tree.map(lambda x: np.asarray(x, dtype).astype(np.float32), net.variables)
-    net = net.replace(variables=rounded)  # pyright: ignore[reportAttributeAccessIssue]
+    net = net.with_variables(rounded)
     figures = generator_data.measure(net, held)  # of what the file will hold
     info = {
-        "data": {"kind": config.data.kind, "split": "train", "seed": config.seed},
-        "init": config.generator.init,
+        "trained_on": generator_data.description(config),
         "objective": json.loads(config.objective.to_json()),
         "train": json.loads(config.train.to_json()),
         "command": provenance.command("dfd_jax.train_generator"),
@@ -181,7 +150,7 @@ def _next_batches(batches: Any, count: int, mesh: Mesh) -> list[dict[str, jax.Ar
 
 def _on_host(training: GanTraining, state: GanState) -> FrozenGenerator:
     net = wgan.averaged_net(training, state)
-    return net.replace(variables=jax.device_get(net.variables))  # pyright: ignore[reportAttributeAccessIssue]
+    return net.with_variables(jax.device_get(net.variables))
 
 
 def _show(workdir: pathlib.Path, step: int, net: FrozenGenerator, held: Held) -> None:
@@ -190,19 +159,18 @@ def _show(workdir: pathlib.Path, step: int, net: FrozenGenerator, held: Held) ->
         return
     path = workdir / "samples" / f"{step:06d}.png"
     path.parent.mkdir(exist_ok=True)
-    on_host = net.replace(variables=jax.device_get(net.variables))  # pyright: ignore[reportAttributeAccessIssue]
+    on_host = net.with_variables(jax.device_get(net.variables))
     picture.save_grid(path, _sheet(on_host, held))
     write_image(workdir, step, "samples", images.read_rgb(path))
 
 
 def _sheet(net: FrozenGenerator, held: Held) -> list[dict[str, np.ndarray]]:
     """One row per held-out photo: the photo, and its fakes under a few conditions."""
-    photos, labels = held.photos[:SHEET_PHOTOS], held.labels[:SHEET_PHOTOS]
-    shown = net.test_conditions[:SHEET_CONDITIONS]
-    fakes = {name: generator_data.fakes(net, photos, labels, name) for name in shown}
+    shown = Held(held.photos[:SHEET_PHOTOS], held.labels[:SHEET_PHOTOS])
+    fakes = generator_data.fakes_of_each(net, shown, net.test_conditions[:SHEET_CONDITIONS])
     return [
         {"x": photo, **{name.replace("_", " "): made[i] for name, made in fakes.items()}}
-        for i, photo in enumerate(photos)
+        for i, photo in enumerate(shown.photos)
     ]
 
 

@@ -83,7 +83,7 @@ def create_state(training: GanTraining) -> GanState:
 
 def averaged_net(training: GanTraining, state: GanState) -> FrozenGenerator:
     """The generator as it would be shipped now."""
-    return training.net.replace(variables={"params": state.averaged})  # pyright: ignore[reportAttributeAccessIssue]
+    return training.net.with_variables({"params": state.averaged})
 
 
 GanStep = Callable[[GanState, Sequence[Batch], Array], tuple[GanState, dict[str, Array]]]
@@ -216,9 +216,9 @@ def _generator_loss(
 
 
 def _variation(attention: Float[Array, "b h w 1"]) -> Float[Array, ""]:
-    """Total variation, summed over the batch's pictures as the authors do."""
-    rows = jnp.square(jnp.diff(attention, axis=1)).sum()
-    return rows + jnp.square(jnp.diff(attention, axis=2)).sum()
+    """Absolute differences of neighbours, summed over the whole batch as in the authors' code."""
+    rows = jnp.abs(jnp.diff(attention, axis=1)).sum()
+    return rows + jnp.abs(jnp.diff(attention, axis=2)).sum()
 
 
 def _real(batch: Batch) -> tuple[Float[Array, "b s s 3"], Float[Array, "b a"]]:

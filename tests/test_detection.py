@@ -43,7 +43,7 @@ def trained(small):
 def test_training_learns_an_easy_task_and_the_averaged_weights_with_it(trained):
     net, state, losses = trained
     exam = exam_of(np.random.default_rng(1))
-    averaged = detection.with_variables(net, state.averaged)
+    averaged = net.with_variables(state.averaged)
     assert np.mean(losses[-5:]) < 0.5 * np.mean(losses[:5])
     assert detector_exam.selection_score(averaged, [exam])["auc"] > 0.95
     assert int(state.step) == 60
@@ -61,7 +61,7 @@ def test_the_averages_follow_the_weights_and_the_statistics(trained):
 def test_the_positive_class_is_the_first_of_each_pair(trained):
     net, state, _ = trained
     exam = exam_of(np.random.default_rng(2))
-    averaged = detection.with_variables(net, state.averaged)
+    averaged = net.with_variables(state.averaged)
     reals, fakes = (detection.score(averaged, x) for x in (exam.reals, exam.fakes["b"]))
     assert reals.mean() > fakes.mean()
 
@@ -98,14 +98,14 @@ def test_a_shift_moves_every_verdict_by_itself(tiny, photos, model):
 
 def test_a_network_without_a_known_head_cannot_be_shifted(small):
     params = {k: v for k, v in small.variables["params"].items() if k != "fc"}
-    headless = detection.with_variables(small, {**small.variables, "params": params})
+    headless = small.with_variables({**small.variables, "params": params})
     with pytest.raises(ValueError, match="no last layer"):
         detection.shifted(headless, 1.0)
 
 
 def test_calibrated_detectors_pass_the_reals_of_every_exam(trained):
     net, state, _ = trained
-    sceptical = detection.shifted(detection.with_variables(net, state.averaged), -20.0)
+    sceptical = detection.shifted(net.with_variables(state.averaged), -20.0)
     exams = [exam_of(np.random.default_rng(s)) for s in (1, 2)]
     assert detector_exam.marks(sceptical, exams[0])["R"] == 0.0
     calibrated, shift = detector_exam.calibrated(sceptical, exams, 0.95)

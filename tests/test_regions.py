@@ -168,7 +168,7 @@ def test_centres_are_kept_apart_from_the_weights(trained, tmp_path):
     models.save(tmp_path / "w.safetensors", state.averaged, net.card)
     again = models.load(tmp_path / "w.safetensors")
     photos = np.zeros((2, 16, 16, 3), np.uint8)
-    averaged = detection.with_variables(net, state.averaged)
+    averaged = net.with_variables(state.averaged)
     np.testing.assert_array_equal(
         detection.score(again, photos, 2), detection.score(averaged, photos, 2)
     )

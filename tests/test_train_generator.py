@@ -13,6 +13,7 @@ from tiny_runs import photo_folder
 
 from configs import generator_ganimation, generator_stargan
 from dfd_jax import generator_data, models, train_generator, writer
+from dfd_jax.data import faces, images, landmarks, warps
 from dfd_jax.data.expressions import ACTION_UNITS
 from dfd_jax.models.frozen import Card
 
@@ -90,29 +91,39 @@ def test_an_interrupted_run_ends_as_if_it_had_not_been(straight, tmp_path, monke
         np.testing.assert_array_equal(resumed, whole)
 
 
-def test_a_generator_starts_from_another_with_other_conditions():
-    stargan = models.build(
-        Card("stargan", {"conv_dim": 4, "blocks": 1, "c_dim": 5}, 16), seed=3
-    ).variables
-    config = tiny_config("ganimation")
-    net = train_generator.new_training(config).net
-    started = train_generator.started_from(net, stargan)
-    old, fresh, new = (v["params"] for v in (stargan, net.variables, started.variables))
-    np.testing.assert_array_equal(new["main.3"]["kernel"], old["main.3"]["kernel"])
-    first = new["main.0"]["kernel"]
-    np.testing.assert_array_equal(first[:, :, :3], old["main.0"]["kernel"][:, :, :3])
-    assert first.shape[2] == 3 + len(ACTION_UNITS)
-    assert not np.any(np.asarray(first[:, :, 3:]))
-    np.testing.assert_array_equal(new["img_reg.0"]["kernel"], fresh["img_reg.0"]["kernel"])
-    with pytest.raises(ValueError, match="no array"):
-        train_generator.started_from(net, {"params": {"other": {"kernel": np.zeros(3)}}})
-
-
 def test_photos_whose_labels_are_not_known_are_refused(tmp_path):
+    config = tiny_config("stargan")
+    config.data.kind, config.data.root = "folder", str(photo_folder(tmp_path / "photos"))
+    with pytest.raises(ValueError, match=r"Black_Hair.* nobody knows"):
+        generator_data.held_out(config, tmp_path)
+
+
+def test_photos_without_action_units_are_warped_by_their_landmarks(tmp_path):
+    config = tiny_config("ganimation")
+    folder = photo_folder(tmp_path / "photos", count=1)
+    config.data.kind, config.data.root = "folder", str(folder)
+    source = faces.PhotoFolder(folder, "all", attribute_names=ACTION_UNITS)
+    assert generator_data.are_warped(source)
+    (photo,) = source
+    points = landmarks.in_square(landmarks.canonical(24, 24), images.centre_box(24, 24), 16)
+    example = {"images": images.crop_resize(photo.pixels, images.centre_box(24, 24), 16)}
+    example |= {"points": points, "attributes": photo.attributes}
+    made = generator_data._expressive(example, np.random.default_rng(5))
+    assert made["attributes"].any()
+    assert np.any(made["images"] != example["images"])
+    np.testing.assert_array_equal(
+        made["images"], warps.express(example["images"], points, made["attributes"])
+    )
+
+
+def test_a_folder_without_any_label_trains_a_ganimation(tmp_path):
     config = tiny_config("ganimation")
     config.data.kind, config.data.root = "folder", str(photo_folder(tmp_path / "photos"))
-    with pytest.raises(ValueError, match=r"AU01.* not known of the photos"):
-        generator_data.held_out(config, tmp_path)
+    config.train.steps = config.train.samples_every = 2
+    finished, _ = run(config, tmp_path / "run")
+    assert finished
+    card = models.load(tmp_path / "run" / "generator.safetensors").card
+    assert "warped by their landmarks" in card.info["trained_on"]
 
 
 def test_models_that_are_trained_otherwise_are_refused():

@@ -13,7 +13,9 @@ LAYOUT = """a folder in CelebA's layout has
   list_attr_celeba.txt      number of photos; attribute names; a line per photo
   list_eval_partition.txt   a line per photo: its name and 0 (train), 1 (valid) or 2 (test)
 and may have action units, for GANimation (see data/action_units.py):
-  list_action_units_celeba.csv   a header; a line per photo: its name and OpenFace's AU01_r …"""
+  list_action_units_celeba.csv   a header; a line per photo: its name and OpenFace's AU01_r …
+and landmarks, to warp photos by (see data/landmarks.py):
+  list_landmarks_align_celeba.txt   number of photos; column names; a line per photo"""
 
 
 def attribute_rows(

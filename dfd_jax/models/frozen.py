@@ -11,7 +11,7 @@ the rest is static. Two levels of use:
 
 import dataclasses
 import json
-from typing import Any
+from typing import Any, Self
 
 import flax.linen as nn
 import jax
@@ -78,6 +78,10 @@ class FrozenNetwork:
     def apply(self, variables: Any, *args: Any, **kwargs: Any) -> Any:
         """The original network's forward: its own inputs in NHWC, its raw outputs."""
         return self.module.apply(variables, *args, **kwargs)
+
+    def with_variables(self, variables: Any) -> Self:
+        """The same network with other variables."""
+        return self.replace(variables=variables)  # pyright: ignore[reportAttributeAccessIssue]
 
     def _normalised(self, images: Float[Array, "b h w 3"]) -> Float[Array, "b s s 3"]:
         """Images in [-1, 1] at the card's size, with the card's mean and standard deviation."""

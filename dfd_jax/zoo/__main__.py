@@ -1,7 +1,7 @@
-"""What ships with the package: python -m dfd_jax.zoo [NAME] [--json]
+"""What ships with the package: python -m dfd_jax.zoo [NAME]
 
 Without a name: all networks, with the figures of their cards and what they are good for. With one:
-its whole card, its checksum and where its file is. --json prints the same for programs.
+its whole card, its checksum and where its file is, as JSON.
 """
 
 import argparse
@@ -9,6 +9,7 @@ import hashlib
 import json
 import math
 import pathlib
+import statistics
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
@@ -98,8 +99,9 @@ def _generator_figures(test: Mapping[str, Any]) -> Iterator[str]:
     if {"fake_to_target_255", "source_to_target_255"} <= set(test):
         away = f"{test['fake_to_target_255']:.1f} levels from what was asked for"
         yield f"{away}, the photo {test['source_to_target_255']:.1f}"
-    else:
-        yield _value(test)
+    if "cycle_255" in test:
+        change = statistics.fmean(test["change_255"].values())
+        yield f"changes the photo by {change:.1f} levels and finds back to {test['cycle_255']:.1f}"
 
 
 def _detector_figures(test: Mapping[str, Any]) -> Iterator[str]:
@@ -122,13 +124,13 @@ def trained_on(card: Card) -> str:
     info = card.info
     if "trained_on" in info:
         return info["trained_on"]
-    data = info.get("data")
-    if isinstance(data, Mapping):
+    data = info.get("data", wording.MISSING)
+    if isinstance(data, Mapping) and "reals" in data:
         reals = " and ".join(f"{count} {kind}" for kind, count in data["reals"].items())
         made = f"{reals} faces against {len(data['families'])} kinds of manipulation of them"
         return f"{made}; fakes of {', '.join(data['generators']) or 'no generator'}"
     against = [*info.get("generators", ()), *info.get("detectors", ())]
-    return f"{data}; through {', '.join(against)}" if against else wording.MISSING
+    return f"{data}; through {', '.join(against)}" if against else str(data)
 
 
 def listing(width: int = WIDTH) -> Group:
@@ -170,58 +172,6 @@ def _table(columns: Sequence[str], found: Sequence[Entry]) -> Table:
     return table
 
 
-def card_lines(entry: Entry) -> list[str]:
-    """One network in full: what its file shows, then every field of its card."""
-    card = entry.card
-    fields = {
-        "file": str(entry.path),
-        "sha256": card.sha256,
-        "size": f"{entry.megabytes:.2f} MB, {entry.parameters:,} parameters",
-        "role": entry.role,
-        **json.loads(card.to_json()),
-    }
-    info = fields.pop("info")
-    return [f"zoo:{entry.name}", *_lines(fields, 1), *_lines(info, 1)]
-
-
-def _lines(fields: Mapping[str, Any], depth: int) -> Iterator[str]:
-    """Nested fields as indented lines; a mapping of plain values is one line."""
-    pad = "  " * depth
-    for key, value in fields.items():
-        if value is None or value in ({}, [], ""):
-            continue
-        if isinstance(value, Mapping) and any(_is_nested(v) for v in value.values()):
-            yield f"{pad}{key}:"
-            yield from _lines(value, depth + 1)
-        elif isinstance(value, list) and any(isinstance(v, Mapping) for v in value):
-            yield f"{pad}{key}:"
-            for number, item in enumerate(value, start=1):
-                yield from _lines({str(number): item}, depth + 1)
-        else:
-            yield f"{pad}{key}: {_value(value)}"
-
-
-def _is_nested(value: Any) -> bool:
-    if isinstance(value, Mapping):
-        return True
-    return isinstance(value, list) and any(isinstance(item, Mapping) for item in value)
-
-
-def _value(value: Any) -> str:
-    """A plain value, a list or a mapping of such, in one line."""
-    if isinstance(value, Mapping):
-        return ", ".join(f"{_words(key)} {_value(item)}" for key, item in value.items())
-    if isinstance(value, list | tuple):
-        return ", ".join(_value(item) for item in value) or "none"
-    if isinstance(value, float):
-        return f"{value:.4g}"
-    return wording.MISSING if value in (None, "") else str(value)
-
-
-def _words(key: str) -> str:
-    return key.replace("_", " ")
-
-
 def as_json(entry: Entry) -> dict[str, Any]:
     """The entry as plain data: what its file shows, and the card as it is."""
     return {
@@ -239,18 +189,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Print the list, or one network in full."""
     parser = argparse.ArgumentParser(prog="python -m dfd_jax.zoo", description=__doc__)
     parser.add_argument("name", nargs="?", help="a network: its whole card is printed")
-    parser.add_argument("--json", action="store_true", help="for programs")
-    given = parser.parse_args(arguments)
-    if given.json:
-        plain = as_json(read(given.name)) if given.name else [as_json(e) for e in entries()]
-        print(json.dumps(plain, indent=1))
-        return
-    console = Console()
+    name, console = parser.parse_args(arguments).name, Console()
     console = console if console.is_terminal else Console(width=WIDTH)
-    if given.name is None:
+    if name is None:
         console.print(listing(console.width), highlight=False)
-    for line in card_lines(read(given.name)) if given.name else ():
-        console.print(line, markup=False, highlight=False, soft_wrap=True)
+    else:
+        console.print_json(json.dumps(as_json(read(name))))
 
 
 if __name__ == "__main__":
