@@ -49,7 +49,7 @@ def get_config() -> Config:
 
 
 def embedded(config: Config, name: str) -> None:
-    """A small network on drawn faces."""
+    """A tiny network on drawn faces, and a run that is too short for usable fakes."""
     config.name = name
     config.data.kind = "synthetic"
     config.generator.hyper.update({"conv_dim": 16, "blocks": 2})

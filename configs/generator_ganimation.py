@@ -1,6 +1,7 @@
 """A GANimation, for people who have no weights to defend against.
 
-configs/generator_ganimation.py          a small one on drawn faces: minutes to see it move
+configs/generator_ganimation.py          a tiny one on drawn faces: minutes on a laptop CPU, to see
+                                         the command work, too few for usable fakes
 configs/generator_ganimation.py:photos   a small one on photographs: --config.data.root=FOLDER.
                                          Aligned photos whose action units nobody knows are warped
                                          by their landmarks

@@ -1,6 +1,7 @@
 """A StarGAN, for people who have no weights to defend against.
 
-configs/generator_stargan.py          a small one on drawn faces: minutes to see it move
+configs/generator_stargan.py          a tiny one on drawn faces: minutes on a laptop CPU, to see
+                                      the command work, too few for usable fakes
 configs/generator_stargan.py:photos   a small one on photographs in CelebA's layout:
                                       --config.data.root=FOLDER
 configs/generator_stargan.py:paper    the authors' size and schedule on CelebA, on accelerators
