@@ -38,6 +38,7 @@ def get_config() -> Config:
     config.objective.fake = 0.1  # C2
     config.objective.real = 0.1  # C3
     config.objective.form = "logit"  # prob: as printed | logit: cross-entropy
+    config.objective.distance = "mse"  # mse: as printed | log: what is least broken counts most
     config.objective.norm = "rms"  # rms | l2 | linf
     config.objective.eps_255 = 5.0  # where the hinge starts; RMS 5.0 levels = 34.2 dB
     config.objective.ramp = 0  # steps over which C2 and C3 grow to full weight

@@ -9,6 +9,8 @@ from jaxtyping import Array, Float, Int
 from dfd_jax import pixels
 
 FORMS = ("prob", "logit")
+DISTANCES = ("mse", "log")
+_TINY = 1e-3  # mean square: what "log" takes for no distance at all
 
 
 class Objective(NamedTuple):
@@ -16,7 +18,10 @@ class Objective(NamedTuple):
 
     `fake` is C2, `real` is C3, `budget` is C1, applied to the part of each image's norm above
     `eps_255` levels. `form` is "prob" as printed in the paper, or "logit": binary cross-entropy on
-    the log-odds, whose gradient does not vanish when a detector is sure.
+    the log-odds, whose gradient does not vanish when a detector is sure. `distance` is "mse" as
+    printed, the mean square over all fakes, or "log": the mean of each fake's logarithm. A mean
+    square is soonest raised by breaking further what is broken already; by its logarithm a fake
+    counts the more the less it is broken.
     """
 
     distortion: float = 1.0
@@ -24,6 +29,7 @@ class Objective(NamedTuple):
     fake: float = 1.0
     real: float = 1.0
     form: str = "logit"
+    distance: str = "mse"
     norm: str = "rms"
     eps_255: float = 6.375
     ramp: int = (
@@ -54,7 +60,8 @@ def terms(
     """
     eps = pixels.levels_to_units(objective.eps_255)
     sign = 1.0 if towards else -1.0
-    distances = [jnp.square(f - r).mean() for f, r in zip(seen.fakes, seen.references, strict=True)]
+    pairs = zip(seen.fakes, seen.references, strict=True)
+    distances = [_strayed(fakes, r, objective.distance) for fakes, r in pairs]
     of_g, of_d, form = objective.generator_weights, objective.detector_weights, objective.form
     passed = [_mean([judged_real(x, form) for x in row], of_d) for row in seen.fake_logits]
     return {
@@ -91,6 +98,18 @@ def judged_real(logits: Float[Array, " b"], form: str) -> Float[Array, ""]:
 def judged_fake(logits: Float[Array, " b"], form: str) -> Float[Array, ""]:
     """How fake the images look: E[1 - D] (Eq. 6), or E[-log D] in the logit form."""
     return judged_real(-logits, form)
+
+
+def _strayed(
+    fakes: Float[Array, "n s s 3"], references: Float[Array, "n s s 3"], distance: str
+) -> Float[Array, ""]:
+    """How far the fakes are from r."""
+    squares = jnp.square(fakes - references).mean((1, 2, 3))
+    if distance == "mse":
+        return squares.mean()
+    if distance == "log":
+        return jnp.log(squares + _TINY).mean()
+    raise ValueError(f"objective.distance is {distance!r}, expected one of {', '.join(DISTANCES)}")
 
 
 def _mean(values: list[Float[Array, ""]], weights: tuple[float, ...] = ()) -> Float[Array, ""]:

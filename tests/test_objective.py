@@ -83,6 +83,25 @@ def test_without_detectors_only_distortion_and_budget_remain():
     assert float(named["fake"]) == float(named["real"]) == 0
 
 
+def test_by_its_logarithm_the_least_broken_fake_counts_most():
+    def pulls(distance):
+        def loss(fakes):
+            return objective.terms(seen(fakes=(fakes,)), Objective(distance=distance))["distortion"]
+
+        fakes = jnp.stack([jnp.full((4, 4, 3), 0.1), jnp.full((4, 4, 3), 1.0)])
+        return np.abs(jax.grad(loss)(fakes)).mean((1, 2, 3))
+
+    weak, strong = pulls("mse")
+    assert strong > 9 * weak
+    weak, strong = pulls("log")
+    assert weak > 9 * strong
+
+
+def test_an_unknown_distance_is_named():
+    with pytest.raises(ValueError, match=r"'lpips', expected one of mse, log"):
+        objective.terms(seen(), Objective(distance="lpips"))
+
+
 def test_an_unknown_form_is_named():
     with pytest.raises(ValueError, match="'hinge', expected one of prob, logit"):
         objective.terms(seen(), Objective(form="hinge"))
