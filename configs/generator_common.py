@@ -15,7 +15,7 @@ def get_config() -> Config:
     config.export_dtype = "float16"  # of the weights file
 
     config.generator = ml_collections.ConfigDict()
-    config.generator.model = "stargan"  # stargan | ganimation
+    config.generator.model = "stargan"  # stargan | ganimation | fomm
     config.generator.hyper = ml_collections.ConfigDict()
     config.critic = ml_collections.ConfigDict()
     config.critic.hyper = ml_collections.ConfigDict()
@@ -24,17 +24,14 @@ def get_config() -> Config:
     config.data = common.photos_section()
     config.data.drawn = config.data.size
 
-    config.objective = ml_collections.ConfigDict()  # see dfd_jax/wgan.py
-    config.objective.critic_labels = 1.0
-    config.objective.labels = 1.0
-    config.objective.reconstruction = 10.0
-    config.objective.penalty = 10.0
-    config.objective.attention = 0.0
-    config.objective.smoothness = 0.0
+    config.driving = ml_collections.ConfigDict()  # of generators that animate a photo
+    config.driving.root = ""  # folder of videos for the samples; empty: five drawn motions
+
+    config.objective = ml_collections.ConfigDict()  # fields: dfd_jax/wgan.py, reenactment.py
 
     config.train = ml_collections.ConfigDict()
     config.train.steps = 4000  # updates of the generator
-    config.train.critic_updates = 5  # a step
+    config.train.critic_updates = 5  # a step, of generators that are trained against a critic
     config.train.batch_size = 8  # over all devices
     config.train.learning_rate = 1e-4
     config.train.averaging = 0.999  # decay of the moving average of the weights
@@ -48,15 +45,29 @@ def get_config() -> Config:
     return config
 
 
+def adversarial(config: Config) -> None:
+    """The weights of the losses against a critic: those of the StarGAN authors."""
+    config.objective.critic_labels = 1.0
+    config.objective.labels = 1.0
+    config.objective.reconstruction = 10.0
+    config.objective.penalty = 10.0
+    config.objective.attention = 0.0
+    config.objective.smoothness = 0.0
+
+
 def embedded(config: Config, name: str) -> None:
-    """A tiny network on drawn faces, and a run that is too short for usable fakes."""
+    """Drawn faces, and a run that is too short for usable fakes."""
     config.name = name
     config.data.kind = "synthetic"
-    config.generator.hyper.update({"conv_dim": 16, "blocks": 2})
-    config.critic.hyper.update({"conv_dim": 16, "layers": 4})
     config.train.steps = 200
     config.train.learning_rate = 2e-4
     config.train.samples_every = config.train.checkpoint_every = 100
+
+
+def tiny(config: Config) -> None:
+    """A tiny generator and its critic."""
+    config.generator.hyper.update({"conv_dim": 16, "blocks": 2})
+    config.critic.hyper.update({"conv_dim": 16, "layers": 4})
 
 
 def paper(config: Config, name: str, size: int) -> None:
@@ -66,7 +77,6 @@ def paper(config: Config, name: str, size: int) -> None:
     config.data.root = "celeba"
     config.data.size = size
     config.data.workers = 16
-    config.generator.hyper = {"conv_dim": 64, "blocks": 6}
     config.export_dtype = "float32"
     config.dtype = "bfloat16"
     config.train.batch_size = 16

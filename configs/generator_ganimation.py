@@ -23,6 +23,7 @@ def get_config(arg: str | None = None) -> Config:
 
 
 def _ganimation(config: Config) -> None:
+    generator_common.adversarial(config)
     config.generator.model = "ganimation"
     config.generator.hyper = {"conv_dim": 24, "blocks": 4}
     config.critic.hyper = {"conv_dim": 32, "layers": 5}
@@ -36,6 +37,7 @@ def _ganimation(config: Config) -> None:
 def _embedded(config: Config) -> None:
     _ganimation(config)
     generator_common.embedded(config, "generator_ganimation")
+    generator_common.tiny(config)
 
 
 def _photos(config: Config) -> None:

@@ -20,6 +20,7 @@ def get_config(arg: str | None = None) -> Config:
 
 
 def _stargan(config: Config) -> None:
+    generator_common.adversarial(config)
     config.generator.model = "stargan"
     config.generator.hyper = {"conv_dim": 32, "blocks": 6}
     config.critic.hyper = {"conv_dim": 32, "layers": 5}
@@ -29,6 +30,7 @@ def _stargan(config: Config) -> None:
 def _embedded(config: Config) -> None:
     _stargan(config)
     generator_common.embedded(config, "generator_stargan")
+    generator_common.tiny(config)
 
 
 def _photos(config: Config) -> None:
@@ -39,4 +41,5 @@ def _photos(config: Config) -> None:
 def _paper(config: Config) -> None:
     _stargan(config)
     generator_common.paper(config, "generator_stargan_paper", size=256)
+    config.generator.hyper = {"conv_dim": 64, "blocks": 6}
     config.critic.hyper = {"conv_dim": 64, "layers": 6}

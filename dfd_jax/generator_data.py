@@ -8,11 +8,12 @@ import numpy as np
 from jax.sharding import Mesh
 from jaxtyping import Float, UInt8
 
-from dfd_jax import assembly, steps
+from dfd_jax import assembly, reenactment, steps
 from dfd_jax.config import Config
 from dfd_jax.data import action_units, celeba, faces, landmarks, pipeline, warps
 from dfd_jax.evaluation import Subject
 from dfd_jax.models.frozen import FrozenGenerator
+from dfd_jax.models.generators.fomm import FOMM
 
 
 class Held(NamedTuple):
@@ -20,15 +21,21 @@ class Held(NamedTuple):
 
     photos: UInt8[np.ndarray, "n s s 3"]
     labels: Float[np.ndarray, "n a"]
+    points: Float[np.ndarray, "n 5 2"]  # landmarks in these photos
+
+    def first(self, count: int) -> "Held":
+        """Some of them."""
+        return Held(*(array[:count] for array in self))
 
 
 def batches(config: Config, mesh: Mesh, workdir: pathlib.Path) -> Any:
     """An endless iterator over this process's part of the training batches."""
     photos = faces.Cached(labelled(config, "train"))
+    if config.generator.model == "fomm":
+        return assembly.loader(config, _marked(config, photos), mesh, workdir, warps.motion_pair)
     if not are_warped(photos):
         return assembly.loader(config, photos, mesh, workdir)
-    marked = landmarks.Landmarked(photos, landmarks.read_landmarks(config.data.root))
-    return assembly.loader(config, marked, mesh, workdir, _expressive)
+    return assembly.loader(config, _marked(config, photos), mesh, workdir, _expressive)
 
 
 def held_out(config: Config, workdir: pathlib.Path) -> Held:
@@ -36,13 +43,21 @@ def held_out(config: Config, workdir: pathlib.Path) -> Held:
     differ from themselves.
     """
     found = pipeline.read_split(
-        labelled(config, "test"),
+        _marked(config, labelled(config, "test")),
         limit=config.evaluate.photos,
         seed=config.seed,
         skipped_file=workdir / "skipped.txt",
     )
-    subject = Subject.from_faces(found, config.data.crop or None)
-    return Held(subject.crops(config.data.size), subject.attributes)
+    subject, size = Subject.from_faces(found, config.data.crop or None), config.data.size
+    pairs = zip(found, subject.boxes, strict=True)
+    points = [landmarks.in_square(face.points, box, size) for face, box in pairs]
+    return Held(subject.crops(size), subject.attributes, np.stack(points))
+
+
+def _marked(config: Config, photos: faces.FaceSource) -> faces.FaceSource:
+    """The photos with their landmarks, canonical ones where there is no list."""
+    root = config.data.root
+    return landmarks.Landmarked(photos, landmarks.read_landmarks(root) if root else None)
 
 
 def labelled(config: Config, split: str) -> faces.FaceSource:
@@ -71,7 +86,11 @@ def description(config: Config) -> str:
     """What training sees, for the card."""
     photos = labelled(config, "train")
     kind = "drawn faces" if config.data.kind == "synthetic" else "photos"
-    how = ", warped by their landmarks: units are relative to the photo" * are_warped(photos)
+    how = ""
+    if config.generator.model == "fomm":
+        how = ", each in two poses and expressions, warped by its landmarks"
+    elif are_warped(photos):
+        how = ", warped by their landmarks: units are relative to the photo"
     return f"{len(photos)} {kind} (training split), seed {config.seed}{how}"
 
 
@@ -99,18 +118,42 @@ def fakes_of_each(
     return {c: fakes(net, held.photos, net.test_condition(labels, c)) for c in conditions}
 
 
-def measure(net: FrozenGenerator, held: Held) -> dict[str, Any]:
-    """How much a generator changes held-out photos, and how well it finds back, in 8-bit levels.
+def ready(config: Config, net: FrozenGenerator) -> FrozenGenerator:
+    """The generator with the config's driving motions, if it needs any: a frame for each photo."""
+    return assembly.driven(net, config.driving.root, frames=1)
+
+
+def measure(config: Config, net: FrozenGenerator, held: Held) -> dict[str, Any]:
+    """How much a generator changes held-out photos, and how well it does what it learned, in 8-bit
+    levels.
 
     `change_255`: mean |G(x, c) - x| by condition. `cycle_255`: mean |G(G(x, c), own labels) - x|,
-    over the same conditions.
+    over the same conditions. Of a generator that animates, instead, `reenacted_255`: mean
+    |G(source, driving) - driving| on warped photos, and `copied_255`: mean |source - driving|.
     """
-    made, own = fakes_of_each(net, held, net.test_conditions), jnp.asarray(held.labels)
-    cycle = [_difference(fakes(net, fake, own), held.photos) for fake in made.values()]
-    return {
+    net = ready(config, net)
+    made = fakes_of_each(net, held, net.test_conditions)
+    figures = {
         "photos": len(held.photos),
         "change_255": {c: round(_difference(f, held.photos), 2) for c, f in made.items()},
-        "cycle_255": round(float(np.mean(cycle)), 2),
+    }
+    if isinstance(net, FOMM):
+        return {**figures, **_reenacted(net, held, config.seed)}
+    own = jnp.asarray(held.labels)
+    cycle = [_difference(fakes(net, fake, own), held.photos) for fake in made.values()]
+    return {**figures, "cycle_255": round(float(np.mean(cycle)), 2)}
+
+
+def _reenacted(net: FOMM, held: Held, seed: int) -> dict[str, float]:
+    """Every held-out photo in one pose, moved to another."""
+    rng, pairs = np.random.default_rng(seed), []
+    for photo, points in zip(held.photos, held.points, strict=True):
+        pairs.append(warps.motion_pair({"images": photo, "points": points}, rng))
+    source, driving = (np.stack([pair[name] for pair in pairs]) for name in ("source", "driving"))
+    made = reenactment.reenact(net, jnp.asarray(source), jnp.asarray(driving))
+    return {
+        "reenacted_255": round(_difference(np.asarray(made), driving), 2),
+        "copied_255": round(_difference(source, driving), 2),
     }
 
 

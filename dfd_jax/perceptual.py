@@ -40,7 +40,7 @@ def distance(
             f"photos are {a.shape} and {b.shape}, expected two equally many and equally large, "
             f"at least {SMALLEST} x {SMALLEST} pixels"
         )
-    net, found = _network(), []
+    net, found = network(), []
     for rows, count in attacker.full_batches(len(a), batch_size):
         pairs = _distances(net, jnp.asarray(a[rows]), jnp.asarray(b[rows]))
         found.append(np.asarray(pairs)[:count])
@@ -52,28 +52,36 @@ def description() -> dict[str, Any]:
     return {
         "measure": "LPIPS-style, own network, no learned weights: not comparable with LPIPS",
         "network": NETWORK,
-        "sha256": _network().card.sha256,
+        "sha256": network().card.sha256,
         "stages": list(STAGES),
     }
 
 
 @functools.cache
-def _network() -> FrozenNetwork:
+def network() -> FrozenNetwork:
+    """The network whose features are compared."""
     return models.load(NETWORK)
+
+
+def between(
+    net: FrozenNetwork, a: Float[Array, "b h w 3"], b: Float[Array, "b h w 3"]
+) -> Float[Array, " b"]:
+    """`distance` as a function that can be differentiated, of pictures on [-1, 1]."""
+    pairs = zip(_features(net, a), _features(net, b), strict=True)
+    return jnp.stack([jnp.square(x - y).sum(-1).mean((1, 2)) for x, y in pairs]).mean(0)
 
 
 @jax.jit
 def _distances(
     net: FrozenNetwork, a: UInt8[Array, "b h w 3"], b: UInt8[Array, "b h w 3"]
 ) -> Float[Array, " b"]:
-    pairs = zip(_features(net, a), _features(net, b), strict=True)
-    return jnp.stack([jnp.square(x - y).sum(-1).mean((1, 2)) for x, y in pairs]).mean(0)
+    return between(net, pixels.from_uint8(a), pixels.from_uint8(b))
 
 
-def _features(net: FrozenNetwork, photos: UInt8[Array, "b h w 3"]) -> list[Array]:
+def _features(net: FrozenNetwork, images: Float[Array, "b h w 3"]) -> list[Array]:
     """The stages' features, each position's of length one: float32 [b, h/4, w/4, c] and smaller."""
     mean, std = (np.asarray(x, np.float32) for x in (net.card.input_mean, net.card.input_std))
-    inputs = ((pixels.from_uint8(photos) + 1) / 2 - mean) / std
+    inputs = ((images + 1) / 2 - mean) / std
     _, state = net.apply(net.variables, inputs, mutable=["intermediates"])
     stages = [state["intermediates"][name][0].astype(jnp.float32) for name in STAGES]
     return [x * jax.lax.rsqrt(jnp.square(x).sum(-1, keepdims=True) + _TINY) for x in stages]

@@ -9,23 +9,32 @@ was never interrupted.
 import dataclasses
 import json
 import pathlib
+import types
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from absl import flags
 from jax.sharding import Mesh
 from rich.console import Console
 
-from dfd_jax import assembly, cli, generator_data, models, picture, provenance, sharding, wgan
+from dfd_jax import (
+    assembly,
+    cli,
+    generator_data,
+    models,
+    picture,
+    provenance,
+    reenactment,
+    sharding,
+    wgan,
+)
 from dfd_jax.checkpoint import Checkpoints
 from dfd_jax.config import Config
 from dfd_jax.data import images
 from dfd_jax.generator_data import Held
-from dfd_jax.models.frozen import Card, FrozenGenerator
+from dfd_jax.models.frozen import FrozenGenerator
 from dfd_jax.progress import StepProgress, stop_on_signals
-from dfd_jax.wgan import GanObjective, GanState, GanTraining
 from dfd_jax.writer import MetricsLog, write_image
 
 PURPOSE = (
@@ -36,6 +45,7 @@ LIMITS = (
     "Small and briefly trained; knows aligned, frontal, centred crops only. How it resists or "
     "gives in to a perturbation says nothing about other weights of the same architecture."
 )
+METHODS = {"stargan": wgan, "ganimation": wgan, "fomm": reenactment}
 SHEET_PHOTOS, SHEET_CONDITIONS = 6, 5
 
 
@@ -50,10 +60,11 @@ def train(
     t, mesh = config.train, sharding.make_mesh()
     batches = generator_data.batches(config, mesh, workdir)
 
-    training = new_training(config)
-    train_step = wgan.make_train_step(training)
+    method = method_of(config.generator.model)
+    training = method.new_training(config)
+    train_step = method.make_train_step(training)
     key = sharding.replicate(jax.random.key(config.seed), mesh)
-    state = sharding.replicate(wgan.create_state(training), mesh)
+    state = sharding.replicate(method.create_state(training), mesh)
 
     checkpoints, depends_on = Checkpoints(workdir / "checkpoints", t.keep), {}
     if checkpoints.latest_step() is not None:
@@ -66,20 +77,20 @@ def train(
         log.check()
         checkpoints.save(step, state, batches, depends_on)
 
-    photos = t.batch_size * t.critic_updates
+    photos = t.batch_size * training.batches_per_step
     with (
         stop_on_signals() as stop,
         StepProgress(console, config.name, t.steps, step, photos) as progress,
         MetricsLog(workdir, progress, step, t.log_every) as log,
     ):
         while step < t.steps and not stop:
-            of_step = _next_batches(batches, t.critic_updates, mesh)
+            of_step = _next_batches(batches, training.batches_per_step, mesh)
             with jax.transfer_guard("disallow"):
                 state, metrics = train_step(state, of_step, key)
             step += 1
             log.add(step, metrics)
             if t.samples_every and step % t.samples_every == 0:
-                _show(workdir, step, wgan.averaged_net(training, state), held)
+                _show(config, workdir, step, method.averaged_net(training, state), held)
             if step % t.checkpoint_every == 0 or step == t.steps:
                 save()
         save()
@@ -88,34 +99,20 @@ def train(
     if step < t.steps:
         console.print(f"{stop.name}: stopped after step {step}; the same command continues there")
         return None
-    return _on_host(training, state)
+    return _on_host(method.averaged_net(training, state))
 
 
-def new_training(config: Config) -> GanTraining:
-    """Fresh networks and optimizers. ValueError for a model that is trained in another way."""
-    t, size = config.train, config.data.size
-    hyper = {**config.generator.hyper.to_dict(), "c_dim": len(config.conditions)}
-    card = Card(config.generator.model, hyper, size, condition=tuple(config.conditions))
-    dtype = jnp.dtype(config.dtype)
-    net = models.build(card, config.seed, dtype)
-    if card.model not in ("stargan", "ganimation") or not isinstance(net, FrozenGenerator):
+def method_of(model: str) -> types.ModuleType:
+    """How a generator of this kind is trained. ValueError if nobody knows.
+
+    The module has `new_training(config)`, `create_state(training)`, `make_train_step(training)` and
+    `averaged_net(training, state)`.
+    """
+    if model not in METHODS:
         raise ValueError(
-            f"config.generator.model is {card.model!r}; expected stargan or ganimation"
+            f"config.generator.model is {model!r}; expected one of {', '.join(METHODS)}"
         )
-    critic_hyper = {
-        **config.critic.hyper.to_dict(),
-        "c_dim": len(config.conditions),
-        "image_size": size,
-    }
-    critic = models.build(Card("stargan_discriminator", critic_hyper, size), config.seed, dtype)
-    return GanTraining(
-        net,
-        critic,
-        wgan.make_optimizer(t.learning_rate, t.steps),
-        wgan.make_optimizer(t.learning_rate, t.steps * t.critic_updates),
-        GanObjective(**config.objective.to_dict()),
-        t.averaging,
-    )
+    return METHODS[model]
 
 
 def finish(
@@ -125,7 +122,7 @@ def finish(
     dtype = np.dtype(config.export_dtype)
     rounded = jax.tree.map(lambda x: np.asarray(x, dtype).astype(np.float32), net.variables)
     net = net.with_variables(rounded)
-    figures = generator_data.measure(net, held)  # of what the file will hold
+    figures = generator_data.measure(config, net, held)  # of what the file will hold
     info = {
         "trained_on": generator_data.description(config),
         "objective": json.loads(config.objective.to_json()),
@@ -139,7 +136,7 @@ def finish(
     card = dataclasses.replace(net.card, info=info)
     path = workdir / "generator.safetensors"
     models.save(path, net.variables, card, dtype)
-    picture.save_grid(workdir / "samples.png", _sheet(net, held))
+    picture.save_grid(workdir / "samples.png", _sheet(config, net, held))
     console.print_json(json.dumps(figures))
     console.print(f"wrote {path} and samples.png", highlight=False)
 
@@ -148,25 +145,25 @@ def _next_batches(batches: Any, count: int, mesh: Mesh) -> list[dict[str, jax.Ar
     return [sharding.shard_batch(next(batches), mesh) for _ in range(count)]
 
 
-def _on_host(training: GanTraining, state: GanState) -> FrozenGenerator:
-    net = wgan.averaged_net(training, state)
+def _on_host(net: FrozenGenerator) -> FrozenGenerator:
     return net.with_variables(jax.device_get(net.variables))
 
 
-def _show(workdir: pathlib.Path, step: int, net: FrozenGenerator, held: Held) -> None:
+def _show(
+    config: Config, workdir: pathlib.Path, step: int, net: FrozenGenerator, held: Held
+) -> None:
     """A sheet of samples, as a file and for TensorBoard."""
     if jax.process_index():
         return
     path = workdir / "samples" / f"{step:06d}.png"
     path.parent.mkdir(exist_ok=True)
-    on_host = net.with_variables(jax.device_get(net.variables))
-    picture.save_grid(path, _sheet(on_host, held))
+    picture.save_grid(path, _sheet(config, _on_host(net), held))
     write_image(workdir, step, "samples", images.read_rgb(path))
 
 
-def _sheet(net: FrozenGenerator, held: Held) -> list[dict[str, np.ndarray]]:
+def _sheet(config: Config, net: FrozenGenerator, held: Held) -> list[dict[str, np.ndarray]]:
     """One row per held-out photo: the photo, and its fakes under a few conditions."""
-    shown = Held(held.photos[:SHEET_PHOTOS], held.labels[:SHEET_PHOTOS])
+    net, shown = generator_data.ready(config, net), held.first(SHEET_PHOTOS)
     fakes = generator_data.fakes_of_each(net, shown, net.test_conditions[:SHEET_CONDITIONS])
     return [
         {"x": photo, **{name.replace("_", " "): made[i] for name, made in fakes.items()}}

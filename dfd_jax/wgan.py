@@ -14,8 +14,9 @@ import optax
 from flax import struct
 from jaxtyping import Array, Float, Int
 
-from dfd_jax import pixels
-from dfd_jax.models.frozen import FrozenGenerator, FrozenNetwork
+from dfd_jax import models, pixels
+from dfd_jax.config import Config
+from dfd_jax.models.frozen import Card, FrozenGenerator, FrozenNetwork
 from dfd_jax.models.generators.ganimation import GANimation, compose
 
 Batch = dict[str, Array]  # images: uint8 [b s s 3]; attributes: [b a], in the card's order
@@ -54,6 +55,36 @@ class GanTraining(NamedTuple):
     critic_tx: optax.GradientTransformation
     objective: GanObjective
     averaging: float = 0.999
+    batches_per_step: int = 5  # updates of the critic for one of the generator
+
+
+def new_training(config: Config) -> GanTraining:
+    """Fresh networks and optimizers. ValueError for a model that is trained in another way."""
+    t, size = config.train, config.data.size
+    labels, dtype = tuple(config.conditions), jnp.dtype(config.dtype)
+    hyper = {**config.generator.hyper.to_dict(), "c_dim": len(labels)}
+    net = models.build(
+        Card(config.generator.model, hyper, size, condition=labels), config.seed, dtype
+    )
+    if net.card.model not in ("stargan", "ganimation") or not isinstance(net, FrozenGenerator):
+        raise ValueError(
+            f"config.generator.model is {net.card.model!r}; expected stargan or ganimation"
+        )
+    critic_hyper = {
+        **config.critic.hyper.to_dict(),
+        "c_dim": len(labels),
+        "image_size": size,
+    }
+    critic = models.build(Card("stargan_discriminator", critic_hyper, size), config.seed, dtype)
+    return GanTraining(
+        net,
+        critic,
+        make_optimizer(t.learning_rate, t.steps),
+        make_optimizer(t.learning_rate, t.steps * t.critic_updates),
+        GanObjective(**config.objective.to_dict()),
+        t.averaging,
+        t.critic_updates,
+    )
 
 
 def make_optimizer(learning_rate: float, updates: int) -> optax.GradientTransformation:

@@ -1,0 +1,68 @@
+"""A First Order Motion Model, for people who have no weights to defend against.
+
+configs/generator_fomm.py          a tiny one on drawn faces: minutes on a laptop CPU, to see the
+                                   command work, too few for usable fakes
+configs/generator_fomm.py:photos   a small one on photographs: --config.data.root=FOLDER. Each is
+                                   turned and moved by its landmarks; no video is needed
+configs/generator_fomm.py:paper    the size of the published weights for faces, on photographs of
+                                   256 pixels, on accelerators
+
+Generators exist here to be defended against: small ones are meant for training and measuring P.
+"""
+
+from configs import generator_common
+from dfd_jax.config import Config, choose_variant
+
+SMALL = {
+    "kp_block_expansion": 16,
+    "kp_num_blocks": 3,
+    "kp_max_features": 128,
+    "kp_scale_factor": 0.5,
+    "block_expansion": 24,
+    "max_features": 96,
+    "num_down_blocks": 2,
+    "num_bottleneck_blocks": 3,
+    "motion_block_expansion": 16,
+    "motion_num_blocks": 3,
+    "motion_max_features": 128,
+    "motion_scale_factor": 0.5,
+}
+
+
+def get_config(arg: str | None = None) -> Config:
+    """The config named by `arg`: None, "photos" or "paper"."""
+    variants = {None: _embedded, "photos": _photos, "paper": _paper}
+    return choose_variant(__file__, arg, generator_common.get_config, variants)
+
+
+def _fomm(config: Config) -> None:
+    config.generator.model = "fomm"
+    config.generator.hyper = dict(SMALL)
+    config.train.learning_rate = 5e-4
+    config.objective.pixels = 2.0
+    config.objective.perceptual = 1.0
+    config.objective.equivariance_value = 1.0
+    config.objective.equivariance_jacobian = 1.0
+    config.objective.sizes = 3
+
+
+def _embedded(config: Config) -> None:
+    _fomm(config)
+    generator_common.embedded(config, "generator_fomm")
+    config.generator.hyper.update({"kp_block_expansion": 8, "motion_block_expansion": 8})
+    config.generator.hyper.update({"block_expansion": 12, "max_features": 48})
+    config.train.learning_rate = 1e-3
+
+
+def _photos(config: Config) -> None:
+    _fomm(config)
+    config.name = "generator_fomm_photos"
+
+
+def _paper(config: Config) -> None:
+    _fomm(config)
+    generator_common.paper(config, "generator_fomm_paper", size=256)
+    config.generator.hyper = {}  # the network's own defaults: vox-256
+    config.objective.sizes = 4
+    config.train.learning_rate = 2e-4
+    config.train.steps = 150_000
