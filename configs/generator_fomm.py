@@ -15,17 +15,17 @@ from dfd_jax.config import Config, choose_variant
 
 SMALL = {
     "kp_block_expansion": 16,
-    "kp_num_blocks": 3,
+    "kp_num_blocks": 2,
     "kp_max_features": 128,
-    "kp_scale_factor": 0.5,
+    "kp_scale_factor": 0.25,
     "block_expansion": 24,
     "max_features": 96,
     "num_down_blocks": 2,
     "num_bottleneck_blocks": 3,
     "motion_block_expansion": 16,
-    "motion_num_blocks": 3,
+    "motion_num_blocks": 2,
     "motion_max_features": 128,
-    "motion_scale_factor": 0.5,
+    "motion_scale_factor": 0.25,
 }
 
 
