@@ -53,6 +53,7 @@ def adversarial(config: Config) -> None:
     config.objective.penalty = 10.0
     config.objective.attention = 0.0
     config.objective.smoothness = 0.0
+    config.objective.paired = 0.0
 
 
 def embedded(config: Config, name: str) -> None:

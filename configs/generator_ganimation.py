@@ -43,6 +43,11 @@ def _embedded(config: Config) -> None:
 def _photos(config: Config) -> None:
     _ganimation(config)
     config.name = "generator_ganimation_photos"
+    config.objective.labels = 60.0  # with 160 the labels are soon met by noise; with 15 by nothing
+    config.objective.paired = 10.0  # photos that are warped have the other expression as well
+    config.train.critic_updates = 2
+    config.train.learning_rate = 2e-4
+    config.train.steps = 1600
 
 
 def _paper(config: Config) -> None:

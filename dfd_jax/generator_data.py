@@ -95,11 +95,13 @@ def description(config: Config) -> str:
 
 
 def _expressive(example: pipeline.Example, rng: np.random.Generator) -> pipeline.Example:
-    """A photo with a random expression and its action units. A transform of make_loader."""
-    units = warps.random_units(rng)
+    """A photo with a random expression, and with another one. A transform of make_loader."""
+    pair = warps.expression_pair(example, rng)
     return {
-        "images": warps.express(example["images"], example["points"], units),
-        "attributes": units,
+        "images": pair["images"],
+        "attributes": pair["units"],
+        "targets": pair["targets"],
+        "target_attributes": pair["target_units"],
     }
 
 

@@ -19,7 +19,9 @@ from dfd_jax.config import Config
 from dfd_jax.models.frozen import Card, FrozenGenerator, FrozenNetwork
 from dfd_jax.models.generators.ganimation import GANimation, compose
 
-Batch = dict[str, Array]  # images: uint8 [b s s 3]; attributes: [b a], in the card's order
+# images: uint8 [b s s 3]; attributes: [b a], in the card's order. Of photos that are warped also
+# targets: what the fakes should be, and target_attributes: what is asked for then.
+Batch = dict[str, Array]
 
 
 class GanObjective(NamedTuple):
@@ -31,6 +33,7 @@ class GanObjective(NamedTuple):
     penalty: float = 10.0  # the critic's gradient has norm 1 between photos and fakes
     attention: float = 0.0  # GANimation: the share of the photo that is kept must not be all
     smoothness: float = 0.0  # GANimation: total variation of the attention
+    paired: float = 0.0  # where it is known what a fake should be, it is that
 
 
 @struct.dataclass
@@ -195,7 +198,7 @@ def _critic_loss(
 ) -> tuple[Array, dict[str, Array]]:
     weights, images, labels = training.objective, *_real(batch)
     target_rng, mix_rng = jax.random.split(rng)
-    asked = _asked(target_rng, labels)
+    asked = _asked(target_rng, batch, labels)
     fakes = jax.lax.stop_gradient(translate(training.net, generator, images, asked)[0])
     real_score, real_labels = training.critic.apply({"params": critic}, images)
     fake_score, _ = training.critic.apply({"params": critic}, fakes)
@@ -224,7 +227,7 @@ def _generator_loss(
     generator: Any, critic: Any, training: GanTraining, batch: Batch, rng: Array
 ) -> tuple[Array, dict[str, Array]]:
     weights, images, labels = training.objective, *_real(batch)
-    asked = _asked(rng, labels)
+    asked = _asked(rng, batch, labels)
     fakes, attention = translate(training.net, generator, images, asked)
     score, read = training.critic.apply({"params": critic}, fakes)
     back, attention_back = translate(training.net, generator, fakes, labels)
@@ -238,12 +241,28 @@ def _generator_loss(
         + weights.labels * terms["labels"]
         + weights.reconstruction * terms["reconstruction"]
     )
+    if weights.paired and "targets" in batch:
+        terms["paired"] = _off_target(images, fakes, pixels.from_uint8(batch["targets"]))
+        loss += weights.paired * terms["paired"]
     for kept in (attention, attention_back):
         if kept is not None:
             loss += weights.attention * kept.mean() + weights.smoothness * _variation(kept)
     if attention is not None:
         terms["attention"] = attention.mean()
     return loss, {"loss": loss, **terms, "change": jnp.abs(fakes - images).mean()}
+
+
+def _off_target(
+    images: Float[Array, "b s s 3"],
+    fakes: Float[Array, "b s s 3"],
+    targets: Float[Array, "b s s 3"],
+) -> Float[Array, ""]:
+    """Mean absolute difference, over all and once more where photo and target differ: most of a
+    face stays as it is, and a fake that is only the photo would be nearly right.
+    """
+    off = jnp.abs(fakes - targets)
+    differs = jnp.minimum(jnp.abs(targets - images).sum(-1, keepdims=True), 1.0)
+    return off.mean() + (differs * off).sum() / (3 * differs.sum() + 1.0)
 
 
 def _variation(attention: Float[Array, "b h w 1"]) -> Float[Array, ""]:
@@ -256,6 +275,8 @@ def _real(batch: Batch) -> tuple[Float[Array, "b s s 3"], Float[Array, "b a"]]:
     return pixels.from_uint8(batch["images"]), batch["attributes"].astype(jnp.float32)
 
 
-def _asked(rng: Array, labels: Float[Array, "b a"]) -> Float[Array, "b a"]:
-    """The labels of other photos of the batch: what real people can look like."""
+def _asked(rng: Array, batch: Batch, labels: Float[Array, "b a"]) -> Float[Array, "b a"]:
+    """The labels of the targets, or of other photos of the batch: what real people look like."""
+    if "target_attributes" in batch:
+        return batch["target_attributes"].astype(jnp.float32)
     return jax.random.permutation(rng, labels)
