@@ -57,6 +57,7 @@ def _embedded(config: Config) -> None:
 def _photos(config: Config) -> None:
     _fomm(config)
     config.name = "generator_fomm_photos"
+    config.train.steps = 2000
 
 
 def _paper(config: Config) -> None:
