@@ -35,10 +35,12 @@ def attack_row(
     plan: Attack,
     bound: Budget,
     seed: int,
+    known: tuple[str, ...] = (),
 ) -> AttackRow:
     """An attack on each generator and condition of `originals` alone, which it knows beforehand,
     through files: the strongest case for the attack. As large as P's `bound` allows P to be; if
-    that is not hard, as the attack's own eps.
+    that is not hard, as the attack's own eps. `known` are the detectors whose verdicts a plan with
+    `fake` or `real` uses.
     """
     bound = Budget(plan.eps_255) if bound.bound == "none" else bound
     ratio = bound.eps_255 / plan.eps_255
@@ -48,7 +50,9 @@ def attack_row(
     fakes, kept, spent = {}, {}, []
     for (name, condition), before in originals.items():
         size = networks.generators[name].card.input_size
-        deltas = _attack(networks, subject, (name, condition), plan, seed, before.images.shape[1])
+        frames = before.images.shape[1]
+        asked = (networks, subject, (name, condition), plan, seed)
+        deltas = deltas_of(*asked, frames=frames, known=known)
         arrived = evaluation.through_files(subject, evaluation.addition(deltas, bound), (size,))
         asked = (networks, name, arrived.photos[size], subject.attributes, condition)
         fakes[name, condition] = attacker.make_fakes(*asked)
@@ -59,13 +63,14 @@ def attack_row(
     return AttackRow(Arrived({}, *costs), cells)
 
 
-def _attack(
+def deltas_of(
     networks: Networks,
     subject: Subject,
     pair: tuple[str, str],
     plan: Attack,
     seed: int,
-    frames: int,
+    frames: int = 1,
+    known: tuple[str, ...] = (),
 ) -> Float[np.ndarray, "n r r 3"]:
     """Deltas against a generator under a condition, by which it makes `frames` fakes a photo.
 
@@ -77,11 +82,12 @@ def _attack(
     regions = () if side == size else (Region.of_side(side, size),)
     squares = subject.crops(side)
     labels = steps.pick_labels(net, subject.attributes, networks.label_names)
+    judges = tuple(networks.detectors[name] for name in known)
     found = []
     for rows, filled in attacker.full_batches(len(squares), count):
         asked = net.test_condition(jnp.asarray(labels[rows]), pair[1])
         deltas = attacks.attack(
-            Opponents((net,), (), regions),
+            Opponents((net,), judges, regions),
             pixels.from_uint8(jnp.asarray(squares[rows])),
             [(asked,)],
             plan,

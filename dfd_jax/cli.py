@@ -11,16 +11,18 @@ from ml_collections import config_flags
 from rich.console import Console
 
 
-def run(main: Callable[[], None], *, with_config: bool) -> None:
+def run(main: Callable[[], None], *, with_config: bool, default: str | None = None) -> None:
     """Parse the flags and call `main`. Bad input ends in one readable message and exit status 2.
 
-    `with_config` adds --config; --workdir is there always, and required where there is no config.
+    `with_config` adds --config, which is required if there is no default config file; --workdir is
+    there always, and required where there is no config.
     """
     if with_config:
-        config_flags.DEFINE_config_file("config", None, "Config file.", lock_config=True)
-        flags.mark_flag_as_required("config")
-    default = "; default: runs/NAME, with the config's name" if with_config else ""
-    flags.DEFINE_string("workdir", None, f"Folder of the run{default}.", required=not with_config)
+        config_flags.DEFINE_config_file("config", default, "Config file.", lock_config=True)
+        if default is None:
+            flags.mark_flag_as_required("config")
+    usual = "; default: runs/NAME, with the config's name" if with_config else ""
+    flags.DEFINE_string("workdir", None, f"Folder of the run{usual}.", required=not with_config)
     app.run(lambda argv: _guarded(main, argv))
 
 

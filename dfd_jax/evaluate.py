@@ -39,7 +39,7 @@ from dfd_jax.attacks import Attack
 from dfd_jax.config import Config
 from dfd_jax.data import images, pipeline, videos
 from dfd_jax.data.faces import Face
-from dfd_jax.evaluation import Arrived, Conditions, Subject
+from dfd_jax.evaluation import Conditions, Subject
 from dfd_jax.models.frozen import FrozenPerturber
 from dfd_jax.protector import Protector
 
@@ -126,7 +126,9 @@ def _measure_all(
         if name in plans:
             spent = (plans[name], protector.budget, config.seed)
             attacked = attack_rows.attack_row(networks, subject, clean, originals, *spent)
-            rows.append({"row": name, **_spent(attacked.arrived), "cells": attacked.cells})
+            rows.append(
+                {"row": name, **evaluation.spent(attacked.arrived), "cells": attacked.cells}
+            )
             continue
         change = changes[name]
         arrived = evaluation.through_files(subject, change, networks.sizes)
@@ -134,7 +136,7 @@ def _measure_all(
         if change is not None:
             fakes = evaluation.all_fakes(networks, conditions, arrived.photos, attributes)
         cells = evaluation.score(networks, clean, arrived.photos, originals, fakes)
-        rows.append({"row": name, **_spent(arrived), "cells": cells})
+        rows.append({"row": name, **evaluation.spent(arrived), "cells": cells})
     assert arrived is not None
     size = max(networks.sizes)
     exhibits = showcase.Exhibits(clean[size], arrived.photos[size], originals, fakes)
@@ -146,19 +148,6 @@ def _measure_all(
         "regions": [r for side in config.evaluate.regions for r in _at_region(test, side)],
         "channels": [c for name in names for c in _in_transit(test, outputs, name)],
     }, exhibits
-
-
-def _spent(arrived: Arrived) -> dict[str, Any]:
-    """What the row costs the photo: the largest and the mean change over photos."""
-    finite = [p for p in arrived.psnr if np.isfinite(p)]
-    return {
-        "linf_255": max(arrived.linf_255),
-        "rms_255": float(np.mean(arrived.rms_255)),
-        "psnr": float(np.mean(finite)) if finite else None,
-        "psnr_min": float(np.min(finite)) if finite else None,
-        "ssim": float(np.mean(arrived.ssim)),
-        "lpips": float(np.mean(arrived.lpips)),
-    }
 
 
 def _at_region(test: Test, side: int) -> list[dict[str, Any]]:
@@ -175,7 +164,7 @@ def _at_region(test: Test, side: int) -> list[dict[str, Any]]:
             "side": side,
             "scale": side / networks.generators[found["generator"]].card.input_size,
             **found,
-            **_spent(arrived),
+            **evaluation.spent(arrived),
         }
         for found in _pooled(cells)
     ]

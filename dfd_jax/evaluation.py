@@ -121,6 +121,19 @@ def through_files(subject: Subject, change: Change | None, sizes: Sequence[int])
     return Arrived(photos, linf, rms, psnrs, ssims, lpips)
 
 
+def spent(arrived: Arrived) -> dict[str, Any]:
+    """What a protection costs the photos: the largest and the mean change over them."""
+    finite = [p for p in arrived.psnr if np.isfinite(p)]
+    return {
+        "linf_255": max(arrived.linf_255),
+        "rms_255": float(np.mean(arrived.rms_255)),
+        "psnr": float(np.mean(finite)) if finite else None,
+        "psnr_min": float(np.min(finite)) if finite else None,
+        "ssim": float(np.mean(arrived.ssim)),
+        "lpips": float(np.mean(arrived.lpips)),
+    }
+
+
 AllFakes = dict[tuple[str, str], Fakes]  # (generator, condition) → its fakes of every photo
 
 

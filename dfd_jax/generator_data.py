@@ -50,7 +50,8 @@ def held_out(config: Config, workdir: pathlib.Path) -> Held:
     )
     subject, size = Subject.from_faces(found, config.data.crop or None), config.data.size
     pairs = zip(found, subject.boxes, strict=True)
-    points = [landmarks.in_square(face.points, box, size) for face, box in pairs]
+    known = [(face.points, box) for face, box in pairs if face.points is not None]  # all of them
+    points = [landmarks.in_square(of_face, box, size) for of_face, box in known]
     return Held(subject.crops(size), subject.attributes, np.stack(points))
 
 

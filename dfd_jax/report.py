@@ -35,14 +35,19 @@ def print_evaluation(evaluation: Mapping[str, Any], console: Console | None = No
         *tables.regions(evaluation),
         *tables.channels(evaluation),
     ):
-        _say(console, f"\n{table.title}", "bold")
-        for part in split(table, console.width):
-            console.print(_rich(part, console))
+        print_table(table, console)
     if tables.speed(evaluation):
         _say(console, f"\nSpeed: {tables.speed(evaluation)}")
     _say(console, "")
     for line in tables.legend(evaluation):
         _say(console, line, "dim")
+
+
+def print_table(table: Table, console: Console) -> None:
+    """Print one table under its title, in parts if it is too wide."""
+    _say(console, f"\n{table.title}", "bold")
+    for part in split(table, console.width):
+        console.print(_rich(part, console))
 
 
 def split(table: Table, width: int) -> list[Table]:
@@ -122,19 +127,17 @@ def markdown_report(evaluation: Mapping[str, Any]) -> str:
 
 
 def _markdown(evaluation: Mapping[str, Any], chosen: Sequence[Table]) -> str:
-    blocks = [_escaped(tables.headline(evaluation))]
-    for table in chosen:
-        lines = [_markdown_line(table.headers)]
-        lines.append(
-            _markdown_line(
-                ["---" if i < table.keys else "---:" for i in range(len(table.headers))], raw=True
-            )
-        )
-        for row in table.rows:
-            lines.append(_markdown_line([str(cell) for cell in row.cells]))
-        blocks += [f"**{_escaped(table.title)}**", "\n".join(lines)]
+    blocks = [_escaped(tables.headline(evaluation)), *map(markdown_of, chosen)]
     blocks.append("<br>\n".join(_escaped(line) for line in tables.legend(evaluation)))
     return "\n\n".join(blocks) + "\n"
+
+
+def markdown_of(table: Table) -> str:
+    """One table under its title, as GitHub Markdown."""
+    rule = ["---" if i < table.keys else "---:" for i in range(len(table.headers))]
+    lines = [_markdown_line(table.headers), _markdown_line(rule, raw=True)]
+    lines += [_markdown_line([str(cell) for cell in row.cells]) for row in table.rows]
+    return f"**{_escaped(table.title)}**\n\n" + "\n".join(lines)
 
 
 def _markdown_line(values: Any, raw: bool = False) -> str:

@@ -1,0 +1,77 @@
+"""What the paper's tables and figures are measured on: python -m experiments.table1 and so on.
+
+configs/experiments.py          the small networks of the zoo; photographs in CelebA's layout with
+                                --config.data.root=FOLDER, else drawn faces
+configs/experiments.py:paper    full-size networks and CelebA: the weights files are those that
+                                `python -m converters` and `python -m dfd_jax.train` write
+"""
+
+import ml_collections
+
+from configs import common
+from dfd_jax.config import Config, choose_variant
+
+SHOWN = ("happiness_5", "sadness_5", "surprise_5", "fear_5", "anger_5")  # of 81 expressions
+
+
+def get_config(arg: str | None = None) -> Config:
+    """The config named by `arg`: None or "paper"."""
+    return choose_variant(__file__, arg, _fields, {None: _zoo, "paper": _paper})
+
+
+def _fields() -> Config:
+    config: Config = ml_collections.ConfigDict()
+    config.name = "experiments"  # the default workdir is runs/experiments; all tables share it
+    config.seed = 0
+    config.data = common.photos_section()
+    config.photos = 0  # of the test split; 0: all
+    # Side of the photos' region in the files. The paper's files are as large as the network's
+    # input; 0 takes photos as they are.
+    config.region = 64
+    config.batch_size = 16
+    config.generators = ml_collections.ConfigDict()  # name → weights file
+    config.conditions = ml_collections.ConfigDict()  # name → conditions; without: its own choice
+    config.driving = ml_collections.ConfigDict()
+    config.driving.root = ""  # folder of driving videos; empty: five drawn motions
+    config.driving.test_frames = 2  # of each motion
+    config.detectors = ml_collections.ConfigDict()
+    config.in_the_loop = ("xception", "resnet18")  # detectors that P and attacks may know
+    config.perturbers = ml_collections.ConfigDict()  # generator, ensemble or quiet → weights file
+    config.attack_steps = 10
+    # How the tables train the perturbers that they compare and nobody ships, see training.py.
+    config.train = ml_collections.ConfigDict()
+    config.train.variant = "photos"  # of configs/GENERATOR.py
+    config.train.steps = 500
+    config.train.fake = 0.5  # C2
+    config.train.ramp = 200
+    return config
+
+
+def _zoo(config: Config) -> None:
+    for name in ("stargan", "ganimation", "fomm"):
+        config.generators[name] = f"zoo:{name}"
+        config.perturbers[name] = f"zoo:disrupter_{name}"
+    for name in ("ensemble", "quiet"):
+        config.perturbers[name] = f"zoo:disrupter_{name}"
+    for name in ("xception", "resnet18", "resnet50", "multi_attentional"):
+        config.detectors[name] = f"zoo:{name}"
+    config.conditions.ganimation = SHOWN
+
+
+def _paper(config: Config) -> None:
+    config.name = "experiments_paper"
+    config.data.kind = "celeba"
+    config.data.root = "celeba"
+    config.data.size = config.region = 256
+    config.photos = 100  # the paper's number
+    for name in ("stargan", "ganimation", "fomm"):
+        config.generators[name] = f"weights/{name}.safetensors"
+    for name in ("stargan", "ganimation", "fomm", "ensemble", "quiet"):
+        config.perturbers[name] = f"runs/{name}_paper/perturber.safetensors"
+    for name in ("xception", "resnet18", "resnet50", "multi_attentional"):
+        config.detectors[name] = f"weights/{name}.safetensors"
+    config.conditions.ganimation = SHOWN
+    config.train.variant = "paper"
+    config.train.steps = 20_000
+    config.train.fake = 0.1
+    config.train.ramp = 0

@@ -1,0 +1,61 @@
+"""Figure 4: a reenacted clip with and without protection: python -m experiments.figure4
+
+A row each for the frames of the driving clip, the fakes of the photo, the protected photo, and its
+fakes. On drawn faces unless --config.data.root names photographs, whose picture goes to the
+workdir: real people are in it.
+"""
+
+import pathlib
+
+import numpy as np
+from absl import flags
+from rich.console import Console
+
+from dfd_jax import attacker, cli, evaluation, picture
+from dfd_jax.config import Config
+from dfd_jax.data import videos
+from experiments.result import RESULTS
+from experiments.setting import open_setting, protector
+
+FRAMES, PHOTOS = 6, 2
+CLIP = 0  # of the driving motions
+
+
+def make(config: Config, workdir: pathlib.Path, console: Console) -> pathlib.Path:
+    """Write the grid; returns the file."""
+    with config.unlocked():
+        config.photos = PHOTOS
+        config.driving.test_frames = FRAMES
+    setting = open_setting(config, workdir, console, "fomm")
+    net = setting.networks.generators["fomm"]
+    size, condition = net.card.input_size, setting.conditions["fomm"][CLIP]
+    clip = videos.driving_clips(config.driving.root, size)[condition]
+    picked = (2 * np.arange(FRAMES) + 1) * len(clip) // (2 * FRAMES)  # as test_condition
+    found = protector(config.perturbers["fomm"], config.batch_size)
+    change = evaluation.protection(found, found.outputs(setting.subject.crops(found.input_size)))
+    photos = evaluation.through_files(setting.subject, change, (size,)).photos[size]
+    asked = (setting.networks, "fomm", photos, setting.subject.attributes, condition)
+    after, before = attacker.make_fakes(*asked).images, setting.originals["fomm", condition].images
+    panels = []
+    for i in range(len(photos)):
+        still = {"x": setting.clean[size][i], "x+P(x)": photos[i]}
+        strips = {"driving": clip[picked], "G(x)": before[i], "G(x+P(x))": after[i]}
+        for name, strip in strips.items():
+            first = {"": still["x+P(x)" if "P" in name else "x"]} if name != "driving" else {}
+            frames = {f"frame {k + 1}": frame for k, frame in enumerate(strip)}
+            panels.append({**first, **frames})
+    folder = workdir if config.data.root else RESULTS
+    path = folder / "figure4.png"
+    picture.save_grid(path, panels)
+    return path
+
+
+def main() -> None:
+    """Make the figure."""
+    console = cli.console()
+    path = make(flags.FLAGS.config, cli.workdir(), console)
+    console.print(f"wrote {path}", highlight=False)
+
+
+if __name__ == "__main__":
+    cli.run(main, with_config=True, default="configs/experiments.py")
