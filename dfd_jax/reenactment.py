@@ -136,13 +136,16 @@ def make_train_step(training: MotionTraining) -> MotionStep:
         return MotionState(state.step + 1, variables, averaged, opt), logged
 
     jitted = jax.jit(update, donate_argnums=0)
+    on_device: dict[str, Any] = {}  # the judge, where the state is: it is sent there once
 
     def step(
         state: MotionState, batches: Sequence[Batch], key: Array
     ) -> tuple[MotionState, dict[str, Array]]:
         logged: dict[str, Array] = {}
+        if not on_device:
+            on_device["judge"] = jax.device_put(training.judge, state.step.sharding)
         for batch in batches:
-            state, logged = jitted(state, training.judge, batch, key)
+            state, logged = jitted(state, on_device["judge"], batch, key)
         return state, logged
 
     return step

@@ -7,6 +7,7 @@ import pathlib
 from typing import Any, NamedTuple
 
 import jax
+import ml_collections
 import numpy as np
 from rich.console import Console
 
@@ -110,10 +111,8 @@ def described(config: Config, settings: list[Setting]) -> dict[str, Any]:
 
 def _of(config: Config, generator: str) -> Config:
     """The config with one generator only, as assembly.py wants it."""
-    alone = config.copy_and_resolve_references()
-    with alone.unlocked():
-        alone.generators = (config.generators[generator],)
-    return alone
+    alone = {"generators": (config.generators[generator],), "driving": config.driving.to_dict()}
+    return ml_collections.ConfigDict(alone)
 
 
 def _digest(*arrays: np.ndarray) -> str:
