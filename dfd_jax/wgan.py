@@ -66,9 +66,10 @@ def new_training(config: Config) -> GanTraining:
     t, size = config.train, config.data.size
     labels, dtype = tuple(config.conditions), jnp.dtype(config.dtype)
     hyper = {**config.generator.hyper.to_dict(), "c_dim": len(labels)}
-    net = models.build(
-        Card(config.generator.model, hyper, size, condition=labels), config.seed, dtype
-    )
+    card = Card(config.generator.model, hyper, size, condition=labels)
+    net = models.build(card, config.seed, dtype)
+    if config.generator.start:
+        net = net.with_variables(_started(config.generator.start, card))
     if net.card.model not in ("stargan", "ganimation") or not isinstance(net, FrozenGenerator):
         raise ValueError(
             f"config.generator.model is {net.card.model!r}; expected stargan or ganimation"
@@ -88,6 +89,18 @@ def new_training(config: Config) -> GanTraining:
         t.averaging,
         t.critic_updates,
     )
+
+
+def _started(path: str, card: Card) -> Any:
+    """The variables in a weights file. ValueError if they are of another generator than `card`."""
+    found = models.load(path)
+    for name in ("model", "hyper", "input_size", "condition"):
+        there, wanted = getattr(found.card, name), getattr(card, name)
+        if there != wanted:
+            raise ValueError(
+                f"config.generator.start: {path} has {name} {there!r}, expected {wanted!r}"
+            )
+    return found.variables
 
 
 def make_optimizer(learning_rate: float, updates: int) -> optax.GradientTransformation:
