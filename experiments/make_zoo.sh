@@ -12,12 +12,17 @@ python -m converters stargan ../shared/weights/stargan_portraits_64-G.ckpt \
   --info "limits=small and briefly trained: attributes change as asked, with visible artefacts. It has seen every one of its photographs, test split included" \
   --info "purpose=to be defended against: it ships so that a disrupter can be trained and measured. Not for making pictures of people"
 
-# GANimation and First Order Motion: on drawn faces, no photograph and no discriminator. The shipped
-# ones are from shorter runs, each continued once under a changed loss or choice of pairs: see their cards.
-for name in ganimation fomm; do
-  python -m experiments.small_generators "$name" --workdir runs/generators
-  python -m experiments.small_generators "$name" --workdir runs/generators --publish
-done
+# GANimation and First Order Motion: photographs that are warped by their landmarks.
+generator() {
+  name=$1
+  shift
+  python -m dfd_jax.train_generator --config "configs/generator_$name.py:photos" \
+    --config.data.root="${PORTRAITS:-../shared/portraits}" --workdir "$1"
+  cp "$1/generator.safetensors" "dfd_jax/zoo/$name.safetensors"
+  cp "$1/generator.json" "dfd_jax/zoo/$name.json"
+}
+generator fomm runs/generator_fomm_photos
+GANIMATION_HERE
 
 # Detectors: real photos and drawn faces against manipulations of them; no generator's output.
 # Xception and the multi-attentional one are from shorter runs than the others; their cards say how they do.

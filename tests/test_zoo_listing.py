@@ -77,6 +77,9 @@ def test_a_generator_that_train_generator_made_is_described():
     card = Card("stargan", {}, 64, info=info)
     assert zoo.figures(card) == "changes the photo by 15.0 levels and finds back to 4.0"
     assert zoo.trained_on(card) == "16 drawn faces"
+    test = {"change_255": {"nod": 6.0}, "reenacted_255": 5.0, "copied_255": 9.0}
+    expected = "changes the photo by 6.0 levels; 5.0 levels from what was asked for, the photo 9.0"
+    assert zoo.figures(Card("fomm", {}, 64, info={"test": test})) == expected
 
 
 def test_unknown_names_are_answered_with_the_known_ones():

@@ -96,12 +96,12 @@ def figures(card: Card) -> str:
 
 
 def _generator_figures(test: Mapping[str, Any]) -> Iterator[str]:
-    if {"fake_to_target_255", "source_to_target_255"} <= set(test):
-        away = f"{test['fake_to_target_255']:.1f} levels from what was asked for"
-        yield f"{away}, the photo {test['source_to_target_255']:.1f}"
+    change = f"changes the photo by {statistics.fmean(test['change_255'].values()):.1f} levels"
     if "cycle_255" in test:
-        change = statistics.fmean(test["change_255"].values())
-        yield f"changes the photo by {change:.1f} levels and finds back to {test['cycle_255']:.1f}"
+        yield f"{change} and finds back to {test['cycle_255']:.1f}"
+    else:
+        away = f"{test['reenacted_255']:.1f} levels from what was asked for"
+        yield f"{change}; {away}, the photo {test['copied_255']:.1f}"
 
 
 def _detector_figures(test: Mapping[str, Any]) -> Iterator[str]:
