@@ -14,15 +14,19 @@ python -m converters stargan ../shared/weights/stargan_portraits_64-G.ckpt \
 
 # GANimation and First Order Motion: photographs that are warped by their landmarks.
 generator() {
-  name=$1
-  shift
+  name=$1 workdir=$2
+  shift 2
   python -m dfd_jax.train_generator --config "configs/generator_$name.py:photos" \
-    --config.data.root="${PORTRAITS:-../shared/portraits}" --workdir "$1"
-  cp "$1/generator.safetensors" "dfd_jax/zoo/$name.safetensors"
-  cp "$1/generator.json" "dfd_jax/zoo/$name.json"
+    --config.data.root="${PORTRAITS:-../shared/portraits}" --workdir "$workdir" "$@"
+  cp "$workdir/generator.safetensors" "dfd_jax/zoo/$name.safetensors"
+  cp "$workdir/generator.json" "dfd_jax/zoo/$name.json"
 }
 generator fomm runs/generator_fomm_photos
-GANIMATION_HERE
+# GANimation in two parts: the second makes it paint more of the face instead of keeping the photo.
+generator ganimation runs/generator_ganimation_photos
+generator ganimation runs/generator_ganimation_more \
+  --config.generator.start=runs/generator_ganimation_photos/generator.safetensors \
+  --config.objective.attention=2 --config.train.steps=900
 
 # Detectors: real photos and drawn faces against manipulations of them; no generator's output.
 # Xception and the multi-attentional one are from shorter runs than the others; their cards say how they do.
