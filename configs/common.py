@@ -12,6 +12,9 @@ def get_config() -> Config:
     config.seed = 0
 
     config.data = photos_section()
+    # Train on every photo in slightly other poses too (turned and moved by its landmarks): with few
+    # photos P learns them by heart.
+    config.data.poses = False
 
     config.perturber = ml_collections.ConfigDict()
     config.perturber.model = "unet"  # unet | resnet_perturber

@@ -17,7 +17,7 @@ from jax.sharding import Mesh
 from dfd_jax import channel, models, objective, optimizer, sharding, writer
 from dfd_jax.budget import BOUNDS, Budget
 from dfd_jax.config import Config
-from dfd_jax.data import celeba, faces, images, pipeline, videos
+from dfd_jax.data import celeba, faces, images, landmarks, pipeline, videos, warps
 from dfd_jax.data.action_units import is_action_unit
 from dfd_jax.forward import Opponents
 from dfd_jax.models.frozen import Card, FrozenDetector, FrozenGenerator, FrozenPerturber
@@ -182,7 +182,23 @@ def batches(
     """An endless iterator over this process's part of the training batches."""
     photos = source(config, "train", label_names(generators), generators)
     _check_labels(config, photos)
-    return loader(config, photos, mesh, workdir)
+    if not config.data.get("poses", False):  # older runs do not say
+        return loader(config, photos, mesh, workdir)
+    return loader(config, marked(config, faces.Cached(photos)), mesh, workdir, _posed)
+
+
+def marked(config: Config, photos: faces.FaceSource) -> faces.FaceSource:
+    """The photos with their landmarks, canonical ones where there is no list."""
+    root = config.data.root
+    return landmarks.Landmarked(photos, landmarks.read_landmarks(root) if root else None)
+
+
+def _posed(example: pipeline.Example, rng: np.random.Generator) -> pipeline.Example:
+    """Two of three photos in another pose. A transform of make_loader."""
+    photo = example["images"]
+    if rng.random() < 2 / 3:
+        photo = warps.turn(photo, example["points"], *warps.random_pose(rng))
+    return {"images": photo, "attributes": example["attributes"]}
 
 
 def loader(

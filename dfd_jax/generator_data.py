@@ -32,10 +32,12 @@ def batches(config: Config, mesh: Mesh, workdir: pathlib.Path) -> Any:
     """An endless iterator over this process's part of the training batches."""
     photos = faces.Cached(labelled(config, "train"))
     if config.generator.model == "fomm":
-        return assembly.loader(config, _marked(config, photos), mesh, workdir, warps.motion_pair)
+        return assembly.loader(
+            config, assembly.marked(config, photos), mesh, workdir, warps.motion_pair
+        )
     if not are_warped(photos):
         return assembly.loader(config, photos, mesh, workdir)
-    return assembly.loader(config, _marked(config, photos), mesh, workdir, _expressive)
+    return assembly.loader(config, assembly.marked(config, photos), mesh, workdir, _expressive)
 
 
 def held_out(config: Config, workdir: pathlib.Path) -> Held:
@@ -43,7 +45,7 @@ def held_out(config: Config, workdir: pathlib.Path) -> Held:
     differ from themselves.
     """
     found = pipeline.read_split(
-        _marked(config, labelled(config, "test")),
+        assembly.marked(config, labelled(config, "test")),
         limit=config.evaluate.photos,
         seed=config.seed,
         skipped_file=workdir / "skipped.txt",
@@ -53,12 +55,6 @@ def held_out(config: Config, workdir: pathlib.Path) -> Held:
     known = [(face.points, box) for face, box in pairs if face.points is not None]  # all of them
     points = [landmarks.in_square(of_face, box, size) for of_face, box in known]
     return Held(subject.crops(size), subject.attributes, np.stack(points))
-
-
-def _marked(config: Config, photos: faces.FaceSource) -> faces.FaceSource:
-    """The photos with their landmarks, canonical ones where there is no list."""
-    root = config.data.root
-    return landmarks.Landmarked(photos, landmarks.read_landmarks(root) if root else None)
 
 
 def labelled(config: Config, split: str) -> faces.FaceSource:

@@ -11,7 +11,8 @@ import pytest
 import tiny_runs as runs
 from rich.console import Console
 
-from dfd_jax import evaluate, models, train, writer
+from dfd_jax import assembly, evaluate, models, train, writer
+from dfd_jax.data import images, landmarks
 
 
 @pytest.fixture(scope="module")
@@ -158,3 +159,15 @@ def test_evaluating_again_keeps_the_history(finished):
     before = (finished[0] / "metrics.jsonl").read_bytes()
     evaluate.evaluate_run(finished[0], Console(quiet=True))
     assert (finished[0] / "metrics.jsonl").read_bytes() == before
+
+
+def test_photos_are_shown_in_other_poses_too(photos):
+    photo = images.read_rgb(photos / "000.png")[:16, :16]
+    points = landmarks.in_square(landmarks.canonical(24, 24), images.centre_box(24, 24), 16)
+    example = {"images": photo, "points": points, "attributes": np.ones(5)}
+    shown = [assembly._posed(example, np.random.default_rng(i)) for i in range(30)]
+    same = sum(np.array_equal(each["images"], photo) for each in shown)
+    assert 3 <= same <= 20
+    assert all(set(each) == {"images", "attributes"} for each in shown)
+    again = assembly._posed(example, np.random.default_rng(7))
+    np.testing.assert_array_equal(again["images"], shown[7]["images"])
