@@ -71,6 +71,9 @@ def get_config() -> Config:
     config.evaluate.photos = 0  # from the test split; 0 = all
     config.evaluate.detectors = ("zoo:xception", "zoo:resnet18", "zoo:resnet50")
     config.evaluate.conditions = ()  # () = those that the generator itself proposes
+    # Side of the region in the files of the main rows; 0: photos as they are. The paper's files are
+    # as large as the network's input.
+    config.evaluate.region = 0
     config.evaluate.regions = (64, 128, 256)  # sides of photo regions to measure through files
     # Rows of attacks that need a gradient per photo, beside P: FGSM, I-FGSM, PGD, MI-FGSM. Each is
     # made anew for every photo, generator and condition, which takes far longer than P.

@@ -70,6 +70,8 @@ def evaluate_run(workdir: pathlib.Path, console: Console) -> dict[str, Any]:
     if skipped:
         console.print(f"{skipped} photos could not be read, see {workdir}/skipped.txt")
     subject = Subject.from_faces(faces, config.data.crop or None)
+    side = config.evaluate.get("region", 0)
+    subject = subject.with_region(side) if side else subject
     protector = Protector(perturber, config.evaluate.batch_size)
     test = Test(networks, conditions, subject, protector, plans)
     with console.status(f"evaluating {len(faces)} photos through files …"):

@@ -19,19 +19,49 @@ from dfd_jax import models, report, tables
 RESULTS = pathlib.Path(__file__).parent / "results"
 
 
+LIMITS = (
+    "Protects against the generators listed, by checksum, and no others. Trained on aligned, "
+    "frontal, official portraits only; other faces were not tested."
+)
+
+
+def _sizes(workdir: pathlib.Path) -> str:
+    """What a P that knew files of one size only has to say."""
+    path = workdir / "config.json"
+    config = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    sides = config.get("channel", {}).get("regions", [])
+    if len(sides) != 1:
+        return ""
+    return f" For files whose face region is {sides[0]} pixels wide; much weaker in larger ones."
+
+
 def headline_figures(evaluation: dict[str, Any]) -> dict[str, Any]:
     """The pooled figures of P that belong on a card."""
     row = tables.row_named(evaluation, "P")
-    cell = tables.cell_of(row, evaluation["generators"][0]["name"], "all")
-    without = tables.cell_of(
-        tables.row_named(evaluation, "no protection"), evaluation["generators"][0]["name"], "all"
-    )
+    first, *others = [
+        {"generator": each["name"], **_of_generator(evaluation, each["name"])}
+        for each in evaluation["generators"]
+    ]
     return {
         "photos": evaluation["photos"],
-        "disrupted": cell["disrupted"],
-        "l2": cell["l2"],
+        **first,
+        **({"others": others} if others else {}),
         "linf_255": row["linf_255"],
         "psnr": row["psnr"],
+        "regions": evaluation["regions"],
+    }
+
+
+def _of_generator(evaluation: dict[str, Any], generator: str) -> dict[str, Any]:
+    """P's figures for one generator, pooled over its conditions."""
+    cell, without = (
+        tables.cell_of(tables.row_named(evaluation, row), generator, "all")
+        for row in ("P", "no protection")
+    )
+    return {
+        "disrupted": cell["disrupted"],
+        "masked_disrupted": cell["masked_disrupted"],
+        "l2": cell["l2"],
         "detectors": {
             name: {
                 "q": found["q"],
@@ -41,7 +71,6 @@ def headline_figures(evaluation: dict[str, Any]) -> dict[str, Any]:
             }
             for name, found in cell["detectors"].items()
         },
-        "regions": evaluation["regions"],
     }
 
 
@@ -67,8 +96,7 @@ def main() -> None:
         info = {
             **net.card.info,
             "test": headline_figures(evaluation),
-            "limits": "Protects against the generators listed, by checksum, and no others. Trained "
-            "on aligned, frontal, official portraits only; other faces were not tested.",
+            "limits": LIMITS + _sizes(workdir),
         }
         card = dataclasses.replace(net.card, info=info)
         models.save(models.ZOO / f"{arguments.zoo}.safetensors", net.variables, card, np.float16)

@@ -46,13 +46,11 @@ AWARE = 0.1  # C2 and C3 of an attack that knows the detectors, with the distort
 def measure(setting: Setting, entry: Entry) -> Row:
     """The row, measured now or before."""
     path = setting.workdir / "rows" / f"{_key(setting, entry)}.json"
-    if path.exists():
-        return {**json.loads(path.read_text(encoding="utf-8")), "row": entry.name}
-    setting.console.log(f"{setting.generator}: {entry.name}", highlight=False)
-    row = {"row": entry.name, **_measured(setting, entry)}
-    path.parent.mkdir(parents=True, exist_ok=True)
-    writer.replace_text(path, json.dumps(row))
-    return row
+    if not path.exists():
+        setting.console.log(f"{setting.generator}: {entry.name}", highlight=False)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        writer.replace_text(path, json.dumps({"row": entry.name, **_measured(setting, entry)}))
+    return {**json.loads(path.read_text(encoding="utf-8")), "row": entry.name}
 
 
 def cell(row: Row, condition: str = "all") -> dict[str, Any]:

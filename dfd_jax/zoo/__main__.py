@@ -113,10 +113,14 @@ def _detector_figures(test: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _perturber_figures(test: Mapping[str, Any]) -> Iterator[str]:
-    yield f"{wording.percent(test['disrupted'])} %dis, {test['psnr']:.1f} dB"
-    for name, found in test["detectors"].items():
-        change = f"{found['q_unprotected']:.2f} → {found['q']:.2f}"
-        yield f"{name}: q {change}, R' {found['R_protected']:.2f}"
+    several = test.get("others", [])
+    for part in (test, *several):
+        where = f"{part['generator']}: " if several else ""
+        cost = f", {test['psnr']:.1f} dB" if part is test else ""
+        yield f"{where}{wording.percent(part['disrupted'])} %dis{cost}"
+        for name, found in part["detectors"].items():
+            change = f"{found['q_unprotected']:.2f} → {found['q']:.2f}"
+            yield f"{name}: q {change}, R' {found['R_protected']:.2f}"
 
 
 def trained_on(card: Card) -> str:
