@@ -10,7 +10,7 @@ generator resizes them to its own. `config.condition` is "random" for all, or on
 generator, separated by commas.
 """
 
-from configs import common, ganimation
+from configs import common
 from dfd_jax.config import Config, choose_variant
 
 
@@ -23,7 +23,6 @@ def get_config(arg: str | None = None) -> Config:
 def _small(config: Config) -> None:
     config.generators = ("zoo:stargan", "zoo:ganimation", "zoo:fomm")
     config.detectors = ("zoo:xception", "zoo:resnet18")
-    config.evaluate.conditions = ganimation.DRAWABLE  # of GANimation; the others use all of theirs
     config.objective.generator_weights = (1.0, 1.0, 1.0)
     config.objective.detector_weights = (1.0, 1.0)
 

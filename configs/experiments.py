@@ -11,8 +11,6 @@ import ml_collections
 from configs import common
 from dfd_jax.config import Config, choose_variant
 
-SHOWN = ("happiness_5", "sadness_5", "surprise_5", "fear_5", "anger_5")  # of 81 expressions
-
 
 def get_config(arg: str | None = None) -> Config:
     """The config named by `arg`: None or "paper"."""
@@ -55,7 +53,6 @@ def _zoo(config: Config) -> None:
         config.perturbers[name] = f"zoo:disrupter_{name}"
     for name in ("xception", "resnet18", "resnet50", "multi_attentional"):
         config.detectors[name] = f"zoo:{name}"
-    config.conditions.ganimation = SHOWN
 
 
 def _paper(config: Config) -> None:
@@ -70,7 +67,6 @@ def _paper(config: Config) -> None:
         config.perturbers[name] = f"runs/{name}_paper/perturber.safetensors"
     for name in ("xception", "resnet18", "resnet50", "multi_attentional"):
         config.detectors[name] = f"weights/{name}.safetensors"
-    config.conditions.ganimation = SHOWN
     config.train.variant = "paper"
     config.train.steps = 20_000
     config.train.fake = 0.1
