@@ -34,14 +34,14 @@ def _fields() -> Config:
     config.driving.test_frames = 2  # of each motion
     config.detectors = ml_collections.ConfigDict()
     config.in_the_loop = ("xception", "resnet18")  # detectors that P and attacks may know
-    config.perturbers = ml_collections.ConfigDict()  # generator, ensemble or quiet → weights file
+    config.perturbers = ml_collections.ConfigDict()  # generator or ensemble → weights file
     config.attack_steps = 10
     # How the tables train the perturbers that they compare and nobody ships, see training.py.
     config.train = ml_collections.ConfigDict()
     config.train.variant = "photos"  # of configs/GENERATOR.py
-    config.train.steps = 500
+    config.train.steps = 300
     config.train.fake = 0.5  # C2
-    config.train.ramp = 200
+    config.train.ramp = 100
     return config
 
 
@@ -49,8 +49,8 @@ def _zoo(config: Config) -> None:
     for name in ("stargan", "ganimation", "fomm"):
         config.generators[name] = f"zoo:{name}"
         config.perturbers[name] = f"zoo:disrupter_{name}"
-    for name in ("ensemble", "quiet"):
-        config.perturbers[name] = f"zoo:disrupter_{name}"
+    config.perturbers.stargan = "zoo:disrupter_stargan_64"  # for files of the network's own size
+    config.perturbers.ensemble = "zoo:disrupter_ensemble"
     for name in ("xception", "resnet18", "resnet50", "multi_attentional"):
         config.detectors[name] = f"zoo:{name}"
 
@@ -63,7 +63,7 @@ def _paper(config: Config) -> None:
     config.photos = 100  # the paper's number
     for name in ("stargan", "ganimation", "fomm"):
         config.generators[name] = f"weights/{name}.safetensors"
-    for name in ("stargan", "ganimation", "fomm", "ensemble", "quiet"):
+    for name in ("stargan", "ganimation", "fomm", "ensemble"):
         config.perturbers[name] = f"runs/{name}_paper/perturber.safetensors"
     for name in ("xception", "resnet18", "resnet50", "multi_attentional"):
         config.detectors[name] = f"weights/{name}.safetensors"

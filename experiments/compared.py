@@ -6,7 +6,7 @@ from experiments.setting import Setting
 from experiments.training import trained
 
 DISTORTION_ONLY = "P, C2 = C3 = 0"
-MAIN, ENSEMBLE, QUIET = "P", "P, ensemble", "P, quiet"
+MAIN, ENSEMBLE = "P", "P, ensemble"
 
 
 def entries(setting: Setting) -> list[Entry]:
@@ -22,8 +22,6 @@ def entries(setting: Setting) -> list[Entry]:
     found = [NOTHING, NOISE, *rows.attack_entries(config.attack_steps)]
     found.append(Entry(DISTORTION_ONLY, perturber=plain))
     names = {MAIN: generator, ENSEMBLE: "ensemble"}
-    if generator == "stargan":
-        names[QUIET] = "quiet"
     found += [Entry(row, perturber=config.perturbers[name]) for row, name in names.items()]
     return found
 

@@ -15,7 +15,7 @@ def make(config: Config, workdir: pathlib.Path, console: Any) -> Result:
     setting = open_setting(config, workdir, console, "stargan")
     found = compared.measured(setting)
     held = compared.claims(setting, found, tuple(config.detectors))
-    p = rows.cell(found[-3])
+    p = rows.cell(next(row for row in found if row["row"] == compared.MAIN))
     best = ", ".join(f"{n} {number(p['detectors'][n]['f1'])}" for n in config.detectors)
     apart = sum(held.values())
     sentence = (

@@ -28,7 +28,7 @@ def config(tiny_zoo, tmp_path_factory):
         found.generators = {"stargan": str(tiny_zoo["stargan"])}
         found.detectors = {"resnet18": str(tiny_zoo["resnet18"])}
         found.conditions = {"stargan": ("Male", "Young")}
-        found.perturbers = dict.fromkeys(("stargan", "ensemble", "quiet"), str(_perturber(folder)))
+        found.perturbers = dict.fromkeys(("stargan", "ensemble"), str(_perturber(folder)))
     return found
 
 
