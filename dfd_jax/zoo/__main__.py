@@ -156,8 +156,11 @@ def _table(columns: Sequence[str], found: Sequence[Entry]) -> Table:
     table = Table(box=None, header_style="bold", padding=(0, 2, 0, 0))
     for column in columns:
         is_number = column in ("px", "MB", "parameters")
-        wraps = column in ("held-out figures", "trained on", "limits")
-        table.add_column(column, justify="right" if is_number else "left", no_wrap=not wraps)
+        wraps = column in ("model", "held-out figures", "trained on", "limits")
+        side = "right" if is_number else "left"
+        words = [w for entry in found for w in figures(entry.card).split()]
+        least = max(map(len, words)) if column == "held-out figures" else None
+        table.add_column(column, justify=side, no_wrap=not wraps, overflow="fold", min_width=least)
     for entry in found:
         card = entry.card
         cells = {
