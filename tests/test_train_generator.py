@@ -68,7 +68,7 @@ def test_a_run_ends_with_a_loadable_generator_its_card_and_samples(straight):
 def test_the_card_tells_what_the_file_does(straight):
     net = models.load(straight / "generator.safetensors")
     held = generator_data.held_out(tiny_config("ganimation"), straight)
-    assert generator_data.measure(net, held) == net.card.info["test"]
+    assert generator_data.measure(tiny_config("ganimation"), net, held) == net.card.info["test"]
 
 
 def test_an_interrupted_run_ends_as_if_it_had_not_been(straight, tmp_path, monkeypatch):
@@ -130,7 +130,7 @@ def test_models_that_are_trained_otherwise_are_refused():
     config = tiny_config("stargan")
     config.generator.model, config.generator.hyper = "unet", {"width": 4, "depth": 2}
     with pytest.raises(ValueError, match="unet"):
-        train_generator.new_training(config)
+        train_generator.method_of(config.generator.model)
 
 
 @pytest.mark.parametrize("model", CONFIGS)
