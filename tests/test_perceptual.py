@@ -82,6 +82,6 @@ def test_the_result_names_its_network_and_no_shipped_perturber_was_trained_again
 
 
 def test_the_network_is_an_argument_of_the_program_and_not_baked_into_it(photos):
-    net = perceptual._network()
+    net = perceptual.network()
     jaxpr = jax.make_jaxpr(perceptual._distances)(net, photos, photos)
     assert sum(np.size(c) for c in jaxpr.consts) < 100

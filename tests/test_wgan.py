@@ -126,7 +126,7 @@ def test_four_devices_do_what_one_does():
 
 def test_targets_are_labels_of_the_batch():
     (batch,) = make_batches("stargan", size=8)
-    asked = wgan._asked(jax.random.key(0), batch["attributes"])
+    asked = wgan._asked(jax.random.key(0), batch, batch["attributes"])
     assert sorted(map(tuple, np.asarray(asked))) == sorted(
         map(tuple, np.asarray(batch["attributes"]))
     )
