@@ -6,7 +6,8 @@ are no learned weights: the stages count alike, and the distance is their mean. 
 takes networks that were trained on ImageNet, whose weights are a download; this one takes the
 stages of `zoo:resnet50`, a small detector of manipulated faces. **Its values are not comparable
 with published LPIPS**, only with one another. It is the zoo's detector that no shipped perturber
-but the ensemble's was trained against: against one of those, a perturber could have learned to look unchanged.
+but the ensemble's was trained against: against one of those, a perturber could have learned to look
+unchanged.
 """
 
 import functools
