@@ -16,7 +16,7 @@ def get_config() -> Config:
 
     config.generator = ml_collections.ConfigDict()
     config.generator.model = "stargan"  # stargan | ganimation | fomm
-    config.generator.start = ""  # weights file of such a generator to go on from; not of fomm
+    config.generator.start = ""  # weights file of such a generator to go on from
     config.generator.hyper = ml_collections.ConfigDict()
     config.critic = ml_collections.ConfigDict()
     config.critic.hyper = ml_collections.ConfigDict()

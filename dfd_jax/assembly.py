@@ -20,7 +20,13 @@ from dfd_jax.config import Config
 from dfd_jax.data import celeba, faces, images, landmarks, pipeline, videos, warps
 from dfd_jax.data.action_units import is_action_unit
 from dfd_jax.forward import Opponents
-from dfd_jax.models.frozen import Card, FrozenDetector, FrozenGenerator, FrozenPerturber
+from dfd_jax.models.frozen import (
+    Card,
+    FrozenDetector,
+    FrozenGenerator,
+    FrozenNetwork,
+    FrozenPerturber,
+)
 from dfd_jax.models.generators.fomm import FOMM
 from dfd_jax.models.generators.ganimation import OWN
 
@@ -48,6 +54,21 @@ def driven(net: FrozenGenerator, root: str, frames: int) -> FrozenGenerator:
         return net
     clips = videos.driving_clips(root, net.card.input_size)
     return net.with_motions(clips, frames_per_photo=frames)
+
+
+def started(net: FrozenNetwork, path: str) -> FrozenNetwork:
+    """The network with the variables in a weights file; as it is if `path` is empty.
+
+    ValueError if the file holds another network: other hyper-parameters, size or conditions.
+    """
+    if not path:
+        return net
+    found = models.load(path)
+    for name in ("model", "hyper", "input_size", "condition"):
+        there, wanted = getattr(found.card, name), getattr(net.card, name)
+        if there != wanted:
+            raise ValueError(f"{path} has {name} {there!r}, but this training wants {wanted!r}")
+    return net.with_variables(found.variables)
 
 
 def label_names(generators: Iterable[FrozenGenerator]) -> tuple[str, ...]:

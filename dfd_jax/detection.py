@@ -93,8 +93,7 @@ def make_train_step(
         updates, opt_state = tx.update(grads, state.opt_state, params)
         params = optax.apply_updates(params, updates)
         variables = {**state.variables, **learned.changed, "params": params}
-        decay = jnp.minimum(averaging, (1.0 + state.step) / (10.0 + state.step))
-        averaged = jax.tree.map(lambda a, v: decay * a + (1 - decay) * v, state.averaged, variables)
+        averaged = optimizer.moved_average(state.averaged, variables, averaging, state.step)
         logged = {
             "loss": value,
             "accuracy": ((learned.logits > 0) != is_fake).mean(),

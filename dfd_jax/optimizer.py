@@ -1,6 +1,11 @@
-"""The optax transformation that P is trained with."""
+"""The optax transformation that P is trained with, and moving averages of weights."""
 
+from typing import Any
+
+import jax
+import jax.numpy as jnp
 import optax
+from jaxtyping import Array, Int
 
 
 def learning_rate_schedule(peak: float, steps: int, warmup: int) -> optax.Schedule:
@@ -20,3 +25,9 @@ def make_optimizer(
     """Adam on gradients whose global norm has been clipped to `clip`."""
     schedule = learning_rate_schedule(learning_rate, steps, warmup)
     return optax.chain(optax.clip_by_global_norm(clip), optax.adam(schedule, *betas))
+
+
+def moved_average(averaged: Any, new: Any, decay: float, step: Int[Array, ""]) -> Any:
+    """The moving average after `step` earlier updates; its memory is short in the first ones."""
+    decay_now = jnp.minimum(decay, (1.0 + step) / (10.0 + step))
+    return jax.tree.map(lambda a, n: decay_now * a + (1 - decay_now) * n, averaged, new)

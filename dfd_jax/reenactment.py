@@ -18,7 +18,7 @@ import optax
 from flax import struct
 from jaxtyping import Array, Float, Int, UInt8
 
-from dfd_jax import models, optimizer, perceptual, pixels
+from dfd_jax import assembly, models, optimizer, perceptual, pixels
 from dfd_jax.config import Config
 from dfd_jax.models import layers, warp
 from dfd_jax.models.frozen import Card, FrozenNetwork
@@ -69,7 +69,8 @@ def new_training(config: Config) -> MotionTraining:
         input_mean=(0.0, 0.0, 0.0),
         input_std=(1.0, 1.0, 1.0),
     )
-    net = models.build(card, config.seed, jnp.dtype(config.dtype))
+    built = models.build(card, config.seed, jnp.dtype(config.dtype))
+    net = assembly.started(built, config.generator.start)
     if not isinstance(net, FOMM):
         raise ValueError(f"config.generator.model is {card.model!r}; expected fomm")
     return MotionTraining(
@@ -128,10 +129,8 @@ def make_train_step(training: MotionTraining) -> MotionStep:
         grads, (statistics, logged) = jax.grad(loss, has_aux=True)(params)
         updates, opt = training.tx.update(grads, state.opt, params)
         variables = {"params": optax.apply_updates(params, updates), **statistics}
-        done = state.step.astype(jnp.float32)
-        decay = jnp.minimum(training.averaging, (1 + done) / (10 + done))  # a short memory at first
-        averaged = jax.tree.map(
-            lambda old, new: decay * old + (1 - decay) * new, state.averaged, variables
+        averaged = optimizer.moved_average(
+            state.averaged, variables, training.averaging, state.step
         )
         return MotionState(state.step + 1, variables, averaged, opt), logged
 

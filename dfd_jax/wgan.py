@@ -14,7 +14,7 @@ import optax
 from flax import struct
 from jaxtyping import Array, Float, Int
 
-from dfd_jax import models, pixels
+from dfd_jax import assembly, models, optimizer, pixels
 from dfd_jax.config import Config
 from dfd_jax.models.frozen import Card, FrozenGenerator, FrozenNetwork
 from dfd_jax.models.generators.ganimation import GANimation, compose
@@ -67,9 +67,7 @@ def new_training(config: Config) -> GanTraining:
     labels, dtype = tuple(config.conditions), jnp.dtype(config.dtype)
     hyper = {**config.generator.hyper.to_dict(), "c_dim": len(labels)}
     card = Card(config.generator.model, hyper, size, condition=labels)
-    net = models.build(card, config.seed, dtype)
-    if config.generator.start:
-        net = net.with_variables(_started(config.generator.start, card))
+    net = assembly.started(models.build(card, config.seed, dtype), config.generator.start)
     if net.card.model not in ("stargan", "ganimation") or not isinstance(net, FrozenGenerator):
         raise ValueError(
             f"config.generator.model is {net.card.model!r}; expected stargan or ganimation"
@@ -89,18 +87,6 @@ def new_training(config: Config) -> GanTraining:
         t.averaging,
         t.critic_updates,
     )
-
-
-def _started(path: str, card: Card) -> Any:
-    """The variables in a weights file. ValueError if they are of another generator than `card`."""
-    found = models.load(path)
-    for name in ("model", "hyper", "input_size", "condition"):
-        there, wanted = getattr(found.card, name), getattr(card, name)
-        if there != wanted:
-            raise ValueError(
-                f"config.generator.start: {path} has {name} {there!r}, expected {wanted!r}"
-            )
-    return found.variables
 
 
 def make_optimizer(learning_rate: float, updates: int) -> optax.GradientTransformation:
@@ -161,10 +147,8 @@ def make_train_step(training: GanTraining) -> GanStep:
         )
         updates, opt = training.generator_tx.update(grads, state.generator_opt, state.generator)
         generator = optax.apply_updates(state.generator, updates)
-        done = state.step.astype(jnp.float32)
-        decay = jnp.minimum(training.averaging, (1 + done) / (10 + done))  # a short memory at first
-        averaged = jax.tree.map(
-            lambda old, new: decay * old + (1 - decay) * new, state.averaged, generator
+        averaged = optimizer.moved_average(
+            state.averaged, generator, training.averaging, state.step
         )
         return state.replace(  # pyright: ignore[reportAttributeAccessIssue]
             step=state.step + 1, generator=generator, averaged=averaged, generator_opt=opt

@@ -1,6 +1,7 @@
 """The rows that tables 1, 2, 3 and 8 compare, for one generator."""
 
 from experiments import rows
+from experiments.result import f1_interval
 from experiments.rows import NOISE, NOTHING, Entry, Row
 from experiments.setting import Setting
 from experiments.training import trained
@@ -35,8 +36,6 @@ def claims(setting: Setting, found: list[Row], detectors: tuple[str, ...]) -> di
     """For each detector: F1 with P > with PGD > without protection, P's and PGD's 95 % intervals
     apart.
     """
-    from experiments.result import f1_interval
-
     by_name = {row["row"]: rows.cell(row)["detectors"] for row in found}
     held = {}
     for name in detectors:

@@ -7,14 +7,13 @@ workdir, never to the results, as real people are in it.
 import pathlib
 
 import numpy as np
-from absl import flags
 from rich.console import Console
 
-from dfd_jax import attack_rows, attacker, cli, evaluation, picture
+from dfd_jax import attack_rows, attacker, evaluation
 from dfd_jax.attacks import Attack
 from dfd_jax.budget import Budget
 from dfd_jax.config import Config
-from experiments.result import RESULTS
+from experiments import result
 from experiments.setting import Setting, open_setting, protector
 
 GENERATORS = ("stargan", "ganimation")
@@ -34,10 +33,7 @@ def make(config: Config, workdir: pathlib.Path, console: Console) -> pathlib.Pat
         panels = panels or [{} for _ in setting.subject.photos]
         for i, panel in enumerate(panels):
             panel |= {caption: squares[i] for caption, squares in columns.items()}
-    folder = workdir if config.data.root else RESULTS
-    path = folder / "figure3.png"
-    picture.save_grid(path, panels)
-    return path
+    return result.save_figure("figure3", config, workdir, panels)
 
 
 def _columns(setting: Setting) -> dict[str, np.ndarray]:
@@ -66,12 +62,5 @@ def _columns(setting: Setting) -> dict[str, np.ndarray]:
     return shown
 
 
-def main() -> None:
-    """Make the figure."""
-    console = cli.console()
-    path = make(flags.FLAGS.config, cli.workdir(), console)
-    console.print(f"wrote {path}", highlight=False)
-
-
 if __name__ == "__main__":
-    cli.run(main, with_config=True, default="configs/experiments.py")
+    result.run_figure(make)

@@ -8,13 +8,12 @@ workdir: real people are in it.
 import pathlib
 
 import numpy as np
-from absl import flags
 from rich.console import Console
 
-from dfd_jax import attacker, cli, evaluation, picture
+from dfd_jax import attacker, evaluation
 from dfd_jax.config import Config
 from dfd_jax.data import videos
-from experiments.result import RESULTS
+from experiments import result
 from experiments.setting import open_setting, protector
 
 FRAMES, PHOTOS = 6, 2
@@ -44,18 +43,8 @@ def make(config: Config, workdir: pathlib.Path, console: Console) -> pathlib.Pat
             first = {"": still["x+P(x)" if "P" in name else "x"]} if name != "driving" else {}
             frames = {f"frame {k + 1}": frame for k, frame in enumerate(strip)}
             panels.append({**first, **frames})
-    folder = workdir if config.data.root else RESULTS
-    path = folder / "figure4.png"
-    picture.save_grid(path, panels)
-    return path
-
-
-def main() -> None:
-    """Make the figure."""
-    console = cli.console()
-    path = make(flags.FLAGS.config, cli.workdir(), console)
-    console.print(f"wrote {path}", highlight=False)
+    return result.save_figure("figure4", config, workdir, panels)
 
 
 if __name__ == "__main__":
-    cli.run(main, with_config=True, default="configs/experiments.py")
+    result.run_figure(make)

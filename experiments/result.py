@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from absl import flags
 
-from dfd_jax import cli, report, writer
+from dfd_jax import cli, picture, report, writer
 from dfd_jax.config import Config
 from dfd_jax.wording import Cell, Row, Table, interval, number, percent, psnr
 from experiments import rows
@@ -46,6 +46,26 @@ def run(name: str, make: Callable[[Config, pathlib.Path, Any], Result]) -> None:
         console.print(f"wrote {folder / name}.json and .md", highlight=False)
 
     cli.run(main, with_config=True, default="configs/experiments.py")
+
+
+def run_figure(make: Callable[[Config, pathlib.Path, Any], pathlib.Path]) -> None:
+    """Make a figure as a command."""
+
+    def main() -> None:
+        console = cli.console()
+        path = make(flags.FLAGS.config, cli.workdir(), console)
+        console.print(f"wrote {path}", highlight=False)
+
+    cli.run(main, with_config=True, default="configs/experiments.py")
+
+
+def save_figure(
+    name: str, config: Config, workdir: pathlib.Path, panels: picture.Panels
+) -> pathlib.Path:
+    """Write NAME.png to the results; to the workdir if photographs of real people are in it."""
+    path = (workdir if config.data.root else RESULTS) / f"{name}.png"
+    picture.save_grid(path, panels)
+    return path
 
 
 def markdown(found: Result, about: dict[str, Any]) -> str:

@@ -133,6 +133,17 @@ def test_models_that_are_trained_otherwise_are_refused():
         train_generator.method_of(config.generator.model)
 
 
+def test_training_goes_on_from_a_weights_file_of_the_same_network_only(straight):
+    config = tiny_config("ganimation")
+    config.generator.start = str(straight / "generator.safetensors")
+    net = train_generator.method_of("ganimation").new_training(config).net
+    for ours, there in zip(jax.tree.leaves(net.variables), weights(straight), strict=True):
+        np.testing.assert_array_equal(ours, there)
+    config.generator.hyper.conv_dim = 8
+    with pytest.raises(ValueError, match=r"'conv_dim': 4.*but this training wants.*'conv_dim': 8"):
+        train_generator.method_of("ganimation").new_training(config)
+
+
 @pytest.mark.parametrize("model", CONFIGS)
 @pytest.mark.parametrize("variant", [None, "photos", "paper"])
 def test_every_config_describes_networks(model, variant):
