@@ -1,8 +1,8 @@
 """Figure 4: a reenacted clip with and without protection: python -m experiments.figure4
 
-A row each for the frames of the driving clip, the fakes of the photo, the protected photo, and its
-fakes. On drawn faces unless --config.data.root names photographs, whose picture goes to the
-workdir: real people are in it.
+A row for each frame: the photo, the protected photo, the frame that drives, and the fakes of both.
+On drawn faces unless --config.data.root names photographs, whose picture goes to the workdir: real
+people are in it.
 """
 
 import pathlib
@@ -16,7 +16,7 @@ from dfd_jax.data import videos
 from experiments import result
 from experiments.setting import open_setting, protector
 
-FRAMES, PHOTOS = 6, 2
+FRAMES, PHOTOS = 3, 2
 CLIP = 0  # of the driving motions
 
 
@@ -35,14 +35,17 @@ def make(config: Config, workdir: pathlib.Path, console: Console) -> pathlib.Pat
     photos = evaluation.through_files(setting.subject, change, (size,)).photos[size]
     asked = (setting.networks, "fomm", photos, setting.subject.attributes, condition)
     after, before = attacker.make_fakes(*asked).images, setting.originals["fomm", condition].images
-    panels = []
-    for i in range(len(photos)):
-        still = {"x": setting.clean[size][i], "x+P(x)": photos[i]}
-        strips = {"driving": clip[picked], "G(x)": before[i], "G(x+P(x))": after[i]}
-        for name, strip in strips.items():
-            first = {"": still["x+P(x)" if "P" in name else "x"]} if name != "driving" else {}
-            frames = {f"frame {k + 1}": frame for k, frame in enumerate(strip)}
-            panels.append({**first, **frames})
+    panels = [
+        {
+            "x": setting.clean[size][i],
+            "x+P(x)": photos[i],
+            "driving": clip[picked[k]],
+            "G(x)": before[i, k],
+            "G(x+P(x))": after[i, k],
+        }
+        for i in range(len(photos))
+        for k in range(FRAMES)
+    ]
     return result.save_figure("figure4", config, workdir, panels)
 
 
