@@ -308,7 +308,8 @@ def settle_config(config: Config, workdir: pathlib.Path) -> None:
                 "Continue it with the config it was started with, or choose another --workdir."
             )
     workdir.mkdir(parents=True, exist_ok=True)
-    writer.replace_text(path, json.dumps(new, indent=1, sort_keys=True) + "\n")
+    if jax.process_index() == 0:
+        writer.replace_text(path, json.dumps(new, indent=1, sort_keys=True) + "\n")
 
 
 def read_config(workdir: pathlib.Path) -> Config:

@@ -3,6 +3,7 @@
 import os
 import pathlib
 import sys
+import traceback
 from collections.abc import Callable
 
 import jax
@@ -10,12 +11,21 @@ from absl import app, flags, logging
 from ml_collections import config_flags
 from rich.console import Console
 
+from dfd_jax import processes
 
-def run(main: Callable[[], None], *, with_config: bool, default: str | None = None) -> None:
+
+def run(
+    main: Callable[[], None],
+    *,
+    with_config: bool,
+    default: str | None = None,
+    distributed: bool = False,
+) -> None:
     """Parse the flags and call `main`. Bad input ends in one readable message and exit status 2.
 
     `with_config` adds --config, which is required if there is no default config file; --workdir is
-    there always, and required where there is no config.
+    there always, and required where there is no config. `distributed` commands may be run by
+    several processes together, see processes.py.
     """
     if with_config:
         config_flags.DEFINE_config_file("config", default, "Config file.", lock_config=True)
@@ -23,7 +33,9 @@ def run(main: Callable[[], None], *, with_config: bool, default: str | None = No
             flags.mark_flag_as_required("config")
     usual = "; default: runs/NAME, with the config's name" if with_config else ""
     flags.DEFINE_string("workdir", None, f"Folder of the run{usual}.", required=not with_config)
-    app.run(lambda argv: _guarded(main, argv))
+    if distributed:
+        processes.define_flags()
+    app.run(lambda argv: _guarded(main, argv, distributed))
 
 
 def workdir() -> pathlib.Path:
@@ -32,7 +44,11 @@ def workdir() -> pathlib.Path:
 
 
 def console() -> Console:
-    """Where a command shows what it does; in a log, wide enough for the tables."""
+    """Where a command shows what it does; in a log, wide enough for the tables. Of several
+    processes only the first shows anything.
+    """
+    if jax.process_index():
+        return Console(quiet=True)
     found = Console()
     return found if found.is_terminal else Console(width=120)
 
@@ -48,16 +64,23 @@ def keep_compiled(folder: pathlib.Path | None = None) -> None:
     jax.config.update("jax_compilation_cache_dir", str(folder or base / "dfd_jax" / "xla"))
 
 
-def _guarded(main: Callable[[], None], argv: list[str]) -> None:
+def _guarded(main: Callable[[], None], argv: list[str], distributed: bool) -> None:
     if len(argv) > 1:
         raise app.UsageError(f"unexpected arguments: {' '.join(argv[1:])}")
     logging.set_verbosity(logging.WARNING)  # checkpoints and data report every detail below that
     keep_compiled()
     try:
+        if distributed:
+            processes.join()
         main()
     except (ValueError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
-        sys.exit(2)
+        processes.fail(2)
     except RuntimeError as error:
         print(f"failed: {error}", file=sys.stderr)
-        sys.exit(1)
+        processes.fail(1)
+    except (Exception, KeyboardInterrupt):
+        if jax.distributed.is_initialized():
+            traceback.print_exc()
+            processes.fail(1)
+        raise

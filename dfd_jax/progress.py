@@ -77,6 +77,9 @@ class StopRequest:
     def __bool__(self) -> bool:
         return bool(self.name)
 
+    def __str__(self) -> str:
+        return self.name or "asked by another process"
+
     def _on_signal(self, number: int, _: FrameType | None) -> None:
         if self.name:  # asked twice: now
             raise KeyboardInterrupt

@@ -48,6 +48,9 @@ def replicate(tree: Tree, mesh: Mesh) -> Tree:
 
 
 def _replicated(x: Any, sharding: NamedSharding) -> jax.Array:
-    if jax.process_count() == 1 or jnp.issubdtype(x.dtype, jax.dtypes.prng_key):
+    if jax.process_count() == 1:
         return jax.device_put(x, sharding)
+    if jnp.issubdtype(x.dtype, jax.dtypes.prng_key):
+        data = _replicated(jax.random.key_data(x), sharding)
+        return jax.random.wrap_key_data(data, impl=jax.random.key_impl(x))
     return jax.make_array_from_process_local_data(sharding, np.asarray(x))

@@ -14,7 +14,7 @@ import jax
 from absl import flags
 from rich.console import Console
 
-from dfd_jax import assembly, cli, evaluate, models, provenance, sharding, steps
+from dfd_jax import assembly, cli, evaluate, models, processes, provenance, sharding, steps
 from dfd_jax.checkpoint import Checkpoints
 from dfd_jax.config import Config
 from dfd_jax.models.frozen import FrozenPerturber
@@ -40,7 +40,7 @@ def train(config: Config, workdir: pathlib.Path, console: Console) -> bool:
     perturber = assembly.perturber(config)
     budget = assembly.budget(perturber.card)
     tx = assembly.make_optimizer(config)
-    train_step = steps.make_train_step(
+    step_fn = steps.make_train_step(
         perturber,
         tx,
         budget,
@@ -48,6 +48,7 @@ def train(config: Config, workdir: pathlib.Path, console: Console) -> bool:
         assembly.label_names(against.generators),
         assembly.targets(config, against.generators),
     )
+    train_step = processes.together(step_fn)
     state, key = create_state(perturber, tx), jax.random.key(config.seed)
     state, against, key = sharding.replicate((state, against, key), mesh)
 
@@ -69,7 +70,7 @@ def train(config: Config, workdir: pathlib.Path, console: Console) -> bool:
         StepProgress(console, config.name, total, step, batch_size) as progress,
         MetricsLog(workdir, progress, step, config.train.log_every) as log,
     ):
-        while step < total and not stop:
+        while step < total and not processes.agreed(bool(stop), step):
             batch = sharding.shard_batch(next(batches), mesh)
             with jax.transfer_guard("disallow"):
                 state, metrics = train_step(state, against, batch, key)
@@ -81,7 +82,7 @@ def train(config: Config, workdir: pathlib.Path, console: Console) -> bool:
     checkpoints.close()
     batches.close()
     if step < total:
-        console.print(f"{stop.name}: stopped after step {step}; the same command continues there")
+        console.print(f"{stop}: stopped after step {step}; the same command continues there")
     return step >= total
 
 
@@ -115,9 +116,11 @@ def _export(
 def main() -> None:
     """Train, then evaluate and show what came of it."""
     config, workdir, console = flags.FLAGS.config, cli.workdir(), cli.console()
-    if train(config, workdir, console) and jax.process_index() == 0:
+    is_finished = train(config, workdir, console)
+    processes.part()
+    if is_finished and jax.process_index() == 0:
         evaluate.evaluate_run(workdir, console)
 
 
 if __name__ == "__main__":
-    cli.run(main, with_config=True)
+    cli.run(main, with_config=True, distributed=True)

@@ -24,6 +24,7 @@ from dfd_jax import (
     detector_data,
     detector_exam,
     models,
+    processes,
     provenance,
     sharding,
 )
@@ -56,6 +57,7 @@ def train(
     net = new_detector(config)
     state, train_step = start(net, t, mesh, region_training(config))
     best = {"auc": jnp.zeros(()), "variables": jax.tree.map(jnp.copy, state.averaged)}
+    best = sharding.replicate(best, mesh)
 
     checkpoints, depends_on = Checkpoints(workdir / "checkpoints", t.keep), {}
     if checkpoints.latest_step() is not None:
@@ -74,7 +76,7 @@ def train(
         StepProgress(console, config.name, t.steps, step, t.batch_size) as progress,
         MetricsLog(workdir, progress, step, t.log_every) as log,
     ):
-        while step < t.steps and not stop:
+        while step < t.steps and not processes.agreed(bool(stop), step):
             pairs = sharding.shard_batch({"images": next(batches)["images"]}, mesh)["images"]
             with jax.transfer_guard("disallow"):
                 state, metrics = train_step(state, pairs)
@@ -82,6 +84,7 @@ def train(
             log.add(step, metrics)
             if step % t.evaluate_every == 0 or step == t.steps:
                 best, scores = better(net, state, best, exams)
+                best = sharding.replicate(best, mesh)
                 log.record(step, {f"valid_{name}": value for name, value in scores.items()})
                 console.print(f"step {step}: validation AUC {scores['auc']:.4f}", highlight=False)
                 save()
@@ -89,7 +92,7 @@ def train(
     checkpoints.close()
     batches.close()
     if step < t.steps:
-        console.print(f"{stop.name}: stopped after step {step}; the same command continues there")
+        console.print(f"{stop}: stopped after step {step}; the same command continues there")
         return None
     return net.with_variables(jax.device_get(best["variables"]))
 
@@ -102,8 +105,10 @@ def start(
     tx = detection.make_optimizer(
         t.learning_rate, t.steps, warmup=t.warmup, clip=t.clip, weight_decay=t.weight_decay
     )
-    step = detection.make_train_step(
-        net, tx, smoothing=t.label_smoothing, averaging=t.averaging, training=regions
+    step = processes.together(
+        detection.make_train_step(
+            net, tx, smoothing=t.label_smoothing, averaging=t.averaging, training=regions
+        )
     )
     return sharding.replicate(detection.create_state(net, tx, regions), mesh), step
 
@@ -185,9 +190,10 @@ def main() -> None:
     config, workdir, console = flags.FLAGS.config, cli.workdir(), cli.console()
     exams = detector_data.exams(config, "valid", workdir)
     net = train(config, workdir, exams, console)
+    processes.part()
     if net is not None and jax.process_index() == 0:
         finish(config, workdir, net, exams, console)
 
 
 if __name__ == "__main__":
-    cli.run(main, with_config=True)
+    cli.run(main, with_config=True, distributed=True)

@@ -24,6 +24,7 @@ from dfd_jax import (
     generator_data,
     models,
     picture,
+    processes,
     provenance,
     reenactment,
     sharding,
@@ -62,7 +63,7 @@ def train(
 
     method = method_of(config.generator.model)
     training = method.new_training(config)
-    train_step = method.make_train_step(training)
+    train_step = processes.together(method.make_train_step(training))
     key = sharding.replicate(jax.random.key(config.seed), mesh)
     state = sharding.replicate(method.create_state(training), mesh)
 
@@ -83,7 +84,7 @@ def train(
         StepProgress(console, config.name, t.steps, step, photos) as progress,
         MetricsLog(workdir, progress, step, t.log_every) as log,
     ):
-        while step < t.steps and not stop:
+        while step < t.steps and not processes.agreed(bool(stop), step):
             of_step = _next_batches(batches, training.batches_per_step, mesh)
             with jax.transfer_guard("disallow"):
                 state, metrics = train_step(state, of_step, key)
@@ -97,7 +98,7 @@ def train(
     checkpoints.close()
     batches.close()
     if step < t.steps:
-        console.print(f"{stop.name}: stopped after step {step}; the same command continues there")
+        console.print(f"{stop}: stopped after step {step}; the same command continues there")
         return None
     return _on_host(method.averaged_net(training, state))
 
@@ -176,9 +177,10 @@ def main() -> None:
     config, workdir, console = flags.FLAGS.config, cli.workdir(), cli.console()
     held = generator_data.held_out(config, workdir)
     net = train(config, workdir, held, console)
+    processes.part()
     if net is not None and jax.process_index() == 0:
         finish(config, workdir, net, held, console)
 
 
 if __name__ == "__main__":
-    cli.run(main, with_config=True)
+    cli.run(main, with_config=True, distributed=True)

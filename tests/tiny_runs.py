@@ -13,6 +13,7 @@ from configs import stargan
 from dfd_jax import writer
 
 ROOT = pathlib.Path(__file__).parents[1]
+DEVICES = "--xla_force_host_platform_device_count"
 
 
 def photo_folder(folder, count=40, size=24):
@@ -47,17 +48,17 @@ def as_flags(config, base):
     return [f"--config.{name}={_text(value)}" for name, value in changes.items()]
 
 
-def start(zoo, photos, workdir, steps=6):
-    """The training command in a process of its own."""
+def start(zoo, photos, workdir, steps=6, flags=(), devices=8):
+    """The training command in a process of its own, with so many virtual devices."""
     config = tiny_config(zoo, photos, steps)
     arguments = as_flags(config, _flat(stargan.get_config().to_dict()))
     return subprocess.Popen(
         [
             *(sys.executable, "-m", "dfd_jax.train", "--config", "configs/stargan.py"),
-            *(*arguments, "--workdir", str(workdir)),
+            *(*arguments, *flags, "--workdir", str(workdir)),
         ],
         cwd=ROOT,
-        env={**os.environ, "COLUMNS": "120"},
+        env={**os.environ, "COLUMNS": "120", "XLA_FLAGS": f"{DEVICES}={devices}"},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,

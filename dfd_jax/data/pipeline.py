@@ -43,9 +43,10 @@ def make_loader(
     Where the faces have `points`, "points" float32 [b, 5, 2] are those in the squares' pixels.
 
     With `train` the stream is endless: each epoch in another order, which `seed` fixes, and photos
-    mirrored at random. Without, it is one epoch in order, and its last batch may be smaller. Each
-    process gets every `process_count`-th photo of the same global stream. `crop` is explained at
-    `centre_box`. `transform` changes an example after all that, with a random generator of its own.
+    mirrored at random. Without, it is one epoch in order, and its last batch may be smaller. The
+    processes' batches, one after another, are those that one process would get from the same global
+    stream with batches as large as all of theirs together. `crop` is explained at `centre_box`.
+    `transform` changes an example after all that, with a random generator of its own.
 
     `get_state` and `set_state` of the iterator save and restore its position; what follows is the
     same, bit for bit. `workers` > 0 decodes in as many processes instead of threads: absl's flags
@@ -66,8 +67,8 @@ def make_loader(
         examples = examples.random_map(_mirrored)
     if transform is not None:
         examples = examples.random_map(transform)
-    # the slice comes last, so that randomness belongs to a place in the global stream
-    mine = examples.slice(slice(process_index, None, process_count))
+    # the share comes last, so that randomness belongs to a place in the global stream
+    mine = _Share(examples, batch_size, process_index, process_count)
     reading = grain.ReadOptions(num_threads=4, prefetch_buffer_size=4 * batch_size)
     batches = mine.to_iter_dataset(reading).batch(batch_size, drop_remainder=train)
     if workers:
@@ -150,6 +151,26 @@ def _note(skipped_file: pathlib.Path, error: UnreadableImage) -> None:
         skipped_file.parent.mkdir(parents=True, exist_ok=True)
         with open(skipped_file, "a", encoding="utf-8", errors="surrogateescape") as file:
             file.write(f"{name}\t{reason}\n")
+
+
+class _Share(grain.MapDataset[Any]):
+    """One process's part of a stream: of every `count` blocks of `block` elements, block `index`.
+
+    The last blocks of a finite stream may be smaller, or empty.
+    """
+
+    def __init__(self, parent: grain.MapDataset[Any], block: int, index: int, count: int) -> None:
+        super().__init__(parent)
+        self._block, self._first, self._stride = block, index * block, count * block
+        rounds, rest = divmod(len(parent), self._stride)
+        self._length = rounds * block + min(max(rest - self._first, 0), block)
+
+    def __len__(self) -> int:
+        return self._length
+
+    def __getitem__(self, index: Any) -> Any:
+        turn, place = divmod(index, self._block)
+        return self._parent[turn * self._stride + self._first + place]
 
 
 class _Cut:
