@@ -13,13 +13,12 @@ import numpy as np
 from absl import flags
 from jax.experimental import multihost_utils
 
-LOST_AFTER = 20  # seconds without a sign of life after which the others give up
+LOST_AFTER = 30  # seconds without a sign of life after which the others give up
 AGREE_EVERY = 10  # steps
 COMPILING = 3600  # seconds that the first may wait for the last
 
 Step = TypeVar("Step", bound=Any)
-
-_COORDINATOR = "coordinator"
+WHO = ("coordinator", "processes", "process")
 
 
 def define_flags() -> None:
@@ -27,7 +26,7 @@ def define_flags() -> None:
     flags.DEFINE_bool(
         "distributed", False, "One of several processes, on a cluster that JAX knows."
     )
-    flags.DEFINE_string(_COORDINATOR, None, "HOST:PORT of process 0, where JAX knows no cluster.")
+    flags.DEFINE_string("coordinator", None, "HOST:PORT of process 0, where JAX knows no cluster.")
     flags.DEFINE_integer("processes", None, "How many processes there are.", lower_bound=1)
     flags.DEFINE_integer("process", None, "Which of them this is, from 0.", lower_bound=0)
 
@@ -37,23 +36,23 @@ def join() -> None:
 
     ValueError if the flags do not fit together; RuntimeError if the others do not come.
     """
-    given = {name: flags.FLAGS[name].value for name in (_COORDINATOR, "processes", "process")}
+    given: dict[str, Any] = {name: flags.FLAGS[name].value for name in WHO}
+    coordinator, count, index = given.values()
     missing = [f"--{name}" for name, value in given.items() if value is None]
-    if len(missing) == len(given) and not flags.FLAGS.distributed:
+    if len(missing) == len(WHO) and not flags.FLAGS.distributed:
         return
     if missing and not flags.FLAGS.distributed:
         raise ValueError(f"several processes need {' and '.join(missing)} too, or --distributed")
-    if not missing and given["process"] >= given["processes"]:
+    if not missing and index >= count:
         raise ValueError(
-            f"found --process={given['process']} of --processes={given['processes']}, expected "
-            f"0 … {given['processes'] - 1}"
+            f"found --process={index} of --processes={count}, expected 0 … {count - 1}"
         )
     # SIGTERM is a request to stop that progress.stop_on_signals hears and `agreed` passes on
     jax.config.update("jax_enable_preemption_service", False)
     jax.distributed.initialize(
-        coordinator_address=given[_COORDINATOR],
-        num_processes=given["processes"],
-        process_id=given["process"],
+        coordinator_address=coordinator,
+        num_processes=count,
+        process_id=index,
         heartbeat_timeout_seconds=LOST_AFTER,
     )
 
