@@ -1,4 +1,10 @@
-"""What was done to each photo or video: one JSON line each, from which a stopped run resumes."""
+"""What was done to each photo or video: one JSON line each, from which a stopped run resumes.
+
+One process writes manifest.jsonl. Of N processes each writes a part of its own,
+manifest.I-of-N.jsonl, and merges all parts into manifest.jsonl when it ends. All parts are read at
+the start, whatever N was, and none is ever removed: what is done is known even where a merge is
+missing.
+"""
 
 import dataclasses
 import hashlib
@@ -6,9 +12,14 @@ import json
 import os
 import pathlib
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
+from dfd_jax.slices import ALL, Slice
+
 NAME = "manifest.jsonl"
+PARTS = "manifest.*-of-*.jsonl"
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,6 +44,7 @@ class Record:
     encoder: str | None = None  # and pixel format
     left_out: tuple[str, ...] | None = None  # streams that the output does not have
     reason: str | None = None  # why it failed
+    revision: int = 1  # of several lines about one output, in any part, the highest counts
 
     @property
     def is_ok(self) -> bool:
@@ -44,42 +56,92 @@ class Manifest:
     """The manifest of an output folder: what it said before, and a way to add to it.
 
     Lines that are no records (the torn last line of a killed run) are passed over. Of several lines
-    about one output the last counts.
+    about one output the one of the highest revision counts, and of equal ones the last.
     """
 
-    def __init__(self, folder: pathlib.Path) -> None:
+    def __init__(self, folder: pathlib.Path, mine: Slice = ALL) -> None:
         self.path = folder / NAME
+        self._part = folder / f"manifest.{mine.index}-of-{mine.count}.jsonl"
+        if mine.count == 1:
+            self._part = self.path
         self._lock = threading.Lock()
-        self.is_new = not self.path.exists()
-        self.latest: dict[str, Record] = {}
-        if not self.is_new:
-            with open(self.path, encoding="utf-8", errors="replace") as lines:
-                found = filter(None, map(_record, lines))
-                self.latest = {record.output: record for record in found}
+        self.is_new = not _files(folder)
+        self.latest = _read(folder)
 
     def __enter__(self) -> "Manifest":
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        is_torn = not self.is_new and not _ends_a_line(self.path)
-        self._file = open(self.path, "a", encoding="utf-8")
+        self._part.parent.mkdir(parents=True, exist_ok=True)
+        is_torn = self._part.exists() and not _ends_a_line(self._part)
+        self._file = open(self._part, "a", encoding="utf-8")
         if is_torn:
             self._file.write("\n")
         return self
 
     def __exit__(self, *_: object) -> None:
         self._file.close()
+        if self._part != self.path:
+            _merge(self.path.parent)
 
     def append(self, record: Record) -> None:
-        """Add a line and hand it to the operating system at once. Safe in any thread."""
-        line = json.dumps(dataclasses.asdict(record), allow_nan=False)
+        """Add a line, as the newest about its output, and hand it to the operating system at once.
+
+        Safe in any thread.
+        """
+        before = self.latest.get(record.output)
+        revision = 1 if before is None else before.revision + 1
+        line = _line(dataclasses.replace(record, revision=revision))
         with self._lock:
-            self._file.write(line + "\n")
+            self._file.write(line)
             self._file.flush()
+
+
+def _files(folder: pathlib.Path) -> list[pathlib.Path]:
+    """The manifests in a folder: the merged one or that of one process, then all parts."""
+    whole = folder / NAME
+    return [whole] * whole.exists() + sorted(folder.glob(PARTS))
+
+
+def _read(folder: pathlib.Path) -> dict[str, Record]:
+    """The newest record of every output."""
+    latest: dict[str, Record] = {}
+    for path in _files(folder):
+        with open(path, encoding="utf-8", errors="replace") as lines:
+            for record in filter(None, map(_record, lines)):
+                before = latest.get(record.output)
+                if before is None or record.revision >= before.revision:
+                    latest[record.output] = record
+    return latest
+
+
+def _merge(folder: pathlib.Path) -> None:
+    """Write manifest.jsonl anew from all that is known: one line for each output, by its name.
+
+    Every process does it when it ends, one at a time, so the last one's has everything.
+    """
+    with _locked(folder / ".manifest.lock"):
+        latest = _read(folder)
+        merged = folder / f".{NAME}.part"
+        merged.write_text("".join(_line(latest[o]) for o in sorted(latest)), encoding="utf-8")
+        os.replace(merged, folder / NAME)
+
+
+@contextmanager
+def _locked(path: pathlib.Path) -> Iterator[None]:
+    """The block is entered by one process at a time. A process that dies gives the lock back."""
+    import fcntl  # not on Windows, where one process can do without it
+
+    with open(path, "a") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
 
 
 def sha256_of(path: str | os.PathLike[str]) -> str:
     """Hex sha256 of a file's bytes."""
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _line(record: Record) -> str:
+    return json.dumps(dataclasses.asdict(record), allow_nan=False) + "\n"
 
 
 def _record(line: str) -> Record | None:

@@ -2,7 +2,8 @@
 
 INPUT: photos, videos and folders (with their subfolders). OUTPUT: a folder that gets the protected
 files under the same names, and manifest.jsonl with one line for each. Run the same command again to
-continue where it stopped; a video that was not finished begins anew.
+continue where it stopped; a video that was not finished begins anew. Several processes, on any
+hosts that share the folders, take a slice each with --processes and --process.
 """
 
 import argparse
@@ -13,7 +14,7 @@ from collections.abc import Sequence
 
 from rich.console import Console
 
-from dfd_jax import cli, jobs, models
+from dfd_jax import cli, jobs, models, slices
 from dfd_jax.data.video_rewriting import LOSSLESS
 from dfd_jax.jobs import Job
 from dfd_jax.ledger import Ledger, Options
@@ -37,12 +38,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     console = Console(soft_wrap=True, highlight=False, markup=False)
     output = pathlib.Path(arguments.paths[-1])
     try:
-        todo = _jobs(arguments, console)
-        manifest = Manifest(output)
+        every = _jobs(arguments, console)
+        mine = slices.choose(arguments.processes, arguments.process)
+        todo = mine.of([job for job in every if not job.is_video])
+        todo += mine.of([job for job in every if job.is_video])
+        manifest = Manifest(output, mine)
         _refuse_to_overwrite(arguments, todo, output, manifest)
         perturber = _perturber(arguments)
-        has_video = any(job.is_video for job in todo)
-        batch = arguments.batch if has_video else min(arguments.batch, len(todo))
+        has_video = any(job.is_video for job in every)
+        # of all, not of the slice: a batch of another size may round differently
+        batch = arguments.batch if has_video else min(arguments.batch, len(every))
         protector = Protector(perturber, batch)
         output.mkdir(parents=True, exist_ok=True)
     except (ValueError, OSError) as error:
@@ -53,6 +58,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     with manifest, stop_on_signals() as stop:
         ledger = Ledger(manifest, output, perturber.card.sha256, options, arguments.overwrite)
+        if mine.count > 1:
+            console.print(
+                f"process {mine.index} of {mine.count}: {len(todo)} of {len(every)} files"
+            )
         summary = Summary(console, todo)
         _run(todo, protector, ledger, arguments.workers, stop, summary)
         summary.show(f"{manifest.path}")
@@ -217,6 +226,13 @@ def _parser() -> argparse.ArgumentParser:
         default=os.cpu_count() or 1,
         help="threads that read and write files (default: one per processor)",
     )
+    add(
+        "--processes",
+        type=_positive,
+        metavar="N",
+        help="how many processes run this command (default: what Slurm or the TPU says, or 1)",
+    )
+    add("--process", type=int, metavar="I", help="which of them this one is: 0 to N-1")
     return parser
 
 

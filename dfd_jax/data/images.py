@@ -5,9 +5,9 @@ of the project sees upright 8-bit RGB, or an `UnreadableImage` that says why not
 """
 
 import dataclasses
+import hashlib
 import os
 import pathlib
-import secrets
 import threading
 import warnings
 from collections.abc import Iterator
@@ -272,12 +272,16 @@ def _over_white(image: Image.Image) -> Image.Image:
 
 @contextmanager
 def _replacing(path: str | os.PathLike[str]) -> Iterator[IO[bytes]]:
-    """A hidden file beside `path` that takes its place once written, and vanishes on failure."""
+    """A hidden file beside `path` that takes its place once written, and vanishes on failure.
+
+    Its name follows from that of `path`, so what a killed process left is overwritten by the next.
+    """
     path = pathlib.Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{secrets.token_hex(8)}.part")
+    short = hashlib.sha256(os.fsencode(path.name)).hexdigest()[:16]
+    temporary = path.with_name(f".{short}.part")
     try:
-        with open(temporary, "xb") as file:
+        with open(temporary, "wb") as file:
             yield file
             file.flush()
             os.fsync(file.fileno())
