@@ -86,7 +86,7 @@ def get_config() -> Config:
 def photos_section() -> Config:
     """Where photos come from: the same in every kind of training."""
     data: Config = ml_collections.ConfigDict()
-    data.kind = "auto"  # auto | celeba | folder | videos | tfds | synthetic
+    data.kind = "auto"  # auto | celeba | folder | array_record | videos | tfds | synthetic
     data.root = ""  # folder of photos; ignored by synthetic
     data.split_protocol = "official"  # celeba: official | stargan
     data.count = 512  # synthetic: faces in the training split

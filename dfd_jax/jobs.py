@@ -9,9 +9,14 @@ from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from dfd_jax.data.images import IMAGE_SUFFIXES, Box, list_images
+from dfd_jax.data.shards import SUFFIX as SHARD_SUFFIX
+from dfd_jax.data.shards import Packed, list_shards, read_shards
+from dfd_jax.data.tfds_celeba import read_tfds
 from dfd_jax.data.video_rewriting import CONTAINERS, UNWRITABLE
 
 VIDEO_SUFFIXES = frozenset(CONTAINERS) | UNWRITABLE  # the latter fail, with the reason
+
+TFDS = "tfds:"  # starts what stands for a split of a prepared data set
 
 _OWN_SUFFIXES = {"png": (".png",), "jpeg": (".jpg", ".jpeg")}  # the first is for other inputs
 
@@ -20,14 +25,19 @@ class Job(NamedTuple):
     """One photo or video to protect."""
 
     name: str  # relative, with /: how boxes and manifest call it
-    source: pathlib.Path
+    source: pathlib.Path | Packed  # of a video, a file
     output: str  # relative to the output folder, with /
     region: tuple[int, ...] | None = None  # as asked for, see `read_regions`; None: the centre
 
     @property
     def is_video(self) -> bool:
         """Whether the file's name says that it is a video; an animated GIF is a photo."""
-        return is_video(self.name)
+        return isinstance(self.source, pathlib.Path) and is_video(self.name)
+
+    @property
+    def path(self) -> pathlib.Path:
+        """The file that is read: that of the photo or video, or the shard that holds the photo."""
+        return self.source if isinstance(self.source, pathlib.Path) else self.source.path
 
 
 def is_video(name: str) -> bool:
@@ -35,32 +45,46 @@ def is_video(name: str) -> bool:
     return pathlib.PurePosixPath(name).suffix.lower() in VIDEO_SUFFIXES
 
 
-Found = dict[str, pathlib.Path]  # name → file
+Found = dict[str, pathlib.Path | Packed]  # name → file
 
 
 def find_inputs(inputs: Sequence[str]) -> Found:
     """The photos and videos that files and folders stand for, by name.
 
     A folder gives all of them below it, named by their path inside it; of several folders each name
-    starts with the folder's own. A file is named by its last part. ValueError for a missing path, a
-    folder without photos and videos, or two different files of one name.
+    starts with the folder's own. A file is named by its last part. A shard (data/shards.py), given
+    or in a folder or below it, stands for the photos in it, each where its name says beside it;
+    tfds:NAME/SPLIT for those of a data set that tensorflow-datasets has prepared.
+    ValueError for a missing path, a folder without photos and videos, or two of one name.
     """
     folders = [path for path in inputs if os.path.isdir(path)]
     found: Found = {}
     for given in inputs:
+        if given.startswith(TFDS):
+            for photo in read_tfds(given.removeprefix(TFDS)):
+                _add(found, photo.name, photo)
+            continue
         path = pathlib.Path(given)
         if given not in folders:
             if not path.exists():
                 raise ValueError(f"{given}: no such file or folder")
-            _add(found, path.name, path)
+            if path.suffix == SHARD_SUFFIX:
+                for photo in read_shards([path]):
+                    _add(found, photo.name, photo)
+            else:
+                _add(found, path.name, path)
             continue
-        names = list_images(path, IMAGE_SUFFIXES | VIDEO_SUFFIXES)
+        names = list_images(path, IMAGE_SUFFIXES | VIDEO_SUFFIXES | {SHARD_SUFFIX})
         if not names:
             kinds = " ".join(sorted(IMAGE_SUFFIXES | frozenset(CONTAINERS)))
             raise ValueError(f"{given}: no photos or videos in this folder or below it ({kinds})")
         prefix = f"{path.resolve().name}/" if len(folders) > 1 else ""
         for name in names:
-            _add(found, prefix + name, path / name)
+            if not name.endswith(SHARD_SUFFIX):
+                _add(found, prefix + name, path / name)
+        for folder in sorted({(path / n).parent for n in names if n.endswith(SHARD_SUFFIX)}):
+            for photo in read_shards(list_shards(folder)):
+                _add(found, prefix + (folder.relative_to(path) / photo.name).as_posix(), photo)
     return found
 
 
@@ -87,13 +111,20 @@ def read_list(path: str | os.PathLike[str], root: str | os.PathLike[str]) -> Fou
     return found
 
 
-def _add(found: Found, name: str, source: pathlib.Path) -> None:
+def _add(found: Found, name: str, source: pathlib.Path | Packed) -> None:
     other = found.setdefault(name, source)
-    if other != source and other.resolve() != source.resolve():
+    if other is not source and _place(other) != _place(source):
         raise ValueError(
             f"two files would both be called {name}: {other} and {source}; protect them in "
             "separate commands, into separate folders"
         )
+
+
+def _place(source: pathlib.Path | Packed) -> tuple[pathlib.Path, int | None]:
+    """Where a photo is: two of one place are the same."""
+    if isinstance(source, Packed):
+        return source.path.resolve(), source.place
+    return source.resolve(), None
 
 
 def output_names(names: Iterable[str], format: str) -> dict[str, str]:

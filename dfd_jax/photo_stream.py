@@ -5,6 +5,7 @@ one batch being written are in memory.
 """
 
 import collections
+import hashlib
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, NamedTuple, TypeVar
@@ -75,11 +76,12 @@ class PhotoStream:
         """The photo decoded and cropped, or its outcome if it is done already or cannot be read."""
         digest = None
         try:
-            digest = sha256_of(job.source)
+            content = job.source.read_bytes()
+            digest = hashlib.sha256(content).hexdigest()
             done = self._ledger.done_before(job, digest)
             if done is not None:
                 return done
-            photo = read_photo(job.source)
+            photo = read_photo(job.path, content)
             pixels = photo.pixels
             if self._options.format == "jpeg" and photo.alpha is not None:
                 pixels = _over_white(pixels, photo.alpha)

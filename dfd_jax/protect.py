@@ -1,9 +1,11 @@
 """Protect photos and videos: python -m dfd_jax.protect INPUT... OUTPUT --workdir W
 
-INPUT: photos, videos and folders (with their subfolders). OUTPUT: a folder that gets the protected
-files under the same names, and manifest.jsonl with one line for each. Run the same command again to
-continue where it stopped; a video that was not finished begins anew. Several processes, on any
-hosts that share the folders, take a slice each with --processes and --process.
+INPUT: photos, videos, folders (with their subfolders), shards of photos (.array_record, as made by
+dfd_jax.data.pack), or tfds:NAME/SPLIT, a data set that tensorflow-datasets has prepared.
+OUTPUT: a folder that gets the protected files under the same names, and manifest.jsonl with one
+line for each. Run the same command again to continue where it stopped; a video that was not
+finished begins anew. Several processes, on any hosts that share the folders, take a slice each with
+--processes and --process.
 """
 
 import argparse
@@ -154,7 +156,7 @@ def _refuse_to_overwrite(
         raise ValueError(
             f"{output}: OUTPUT lies in the input folder {inside[0]}; choose one beside it"
         )
-    sources = {os.path.realpath(job.source) for job in todo}
+    sources = {os.path.realpath(path) for path in {job.path for job in todo}}
     for job in todo:
         if os.path.realpath(target / job.output) in sources:
             raise ValueError(f"{output / job.output} is an input and would be overwritten")

@@ -75,11 +75,11 @@ class VideoStream:
     ) -> Outcome:
         digest = None
         try:
-            digest = sha256_of(job.source)
+            digest = sha256_of(job.path)
             done = self._ledger.done_before(job, digest)
             if done is not None:
                 return done
-            info = read_info(job.source)
+            info = read_info(job.path)
             size = (info.height, info.width)
             box = square(job.region, *size) if job.region else centre_box(*size)
 
@@ -94,13 +94,13 @@ class VideoStream:
             options = self._ledger.options
             with replacing(path) as temporary:
                 written = rewrite_video(
-                    job.source,
+                    job.path,
                     temporary,
                     change,
                     quality=options.video_quality,
                     keep_metadata=options.keep_metadata,
                 )
-                measured = _measure(job.source, temporary, box)
+                measured = _measure(job.path, temporary, box)
             output_sha256 = sha256_of(path)
         except (ValueError, OSError) as error:
             return self._ledger.failed(job, error, digest)

@@ -8,8 +8,9 @@ from dfd_jax.data.action_units import is_action_unit
 
 STARGAN_TEST_PHOTOS = 1999
 PARTITIONS = {"train": 0, "valid": 1, "test": 2}  # CelebA's numbers
+PHOTOS = "img_align_celeba"
 LAYOUT = """a folder in CelebA's layout has
-  img_align_celeba/         the aligned photos
+  img_align_celeba/         the aligned photos, or shards with them (see data/pack.py)
   list_attr_celeba.txt      number of photos; attribute names; a line per photo
   list_eval_partition.txt   a line per photo: its name and 0 (train), 1 (valid) or 2 (test)
 and may have action units, for GANimation (see data/action_units.py):

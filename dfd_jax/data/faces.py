@@ -18,7 +18,8 @@ import numpy as np
 from jaxtyping import Float, UInt8
 
 from dfd_jax.data import action_units, celeba
-from dfd_jax.data.images import IMAGE_SUFFIXES, list_images, read_rgb
+from dfd_jax.data.images import IMAGE_SUFFIXES, list_images
+from dfd_jax.data.shards import list_shards, open_photos
 
 SPLITS = ("train", "valid", "test", "all")
 ATTRIBUTES = (
@@ -75,13 +76,14 @@ def open_source(
 ) -> FaceSource:
     """The faces of one split of a data set.
 
-    `kind` is "celeba" (a folder in CelebA's layout), "folder" (any photos), "videos" (a face of
-    each video below a folder or of a copy of VoxCeleb, picked by `choose`: see videos.py), "tfds"
-    (CelebA prepared by tensorflow-datasets; `root` is its data_dir or None), "synthetic" (`count`
-    drawn faces of `size` pixels; no photo of one split is in another) or "auto": celeba if `root`
-    has its attribute list, videos if it has some and no photo, else folder, and synthetic without a
-    root. `protocol` is used by celeba, `seed` by folder, videos and synthetic. ValueError if the
-    data are not there or the split is empty.
+    `kind` is "celeba" (a folder in CelebA's layout), "folder" (any photos), "array_record" (either,
+    packed into shards by pack.py), "videos" (a face of each video below a folder or of a copy of
+    VoxCeleb, picked by `choose`: see videos.py), "tfds" (CelebA prepared by tensorflow-datasets;
+    `root` is its data_dir or None), "synthetic" (`count` drawn faces of `size` pixels; no photo of
+    one split is in another) or "auto": celeba if `root` has its attribute list, videos if it has
+    some and no photo, else folder, and synthetic without a root. `protocol` is used by celeba,
+    `seed` by folder, videos and synthetic. ValueError if the data are not there or the split is
+    empty.
     """
     names = tuple(attribute_names)
     if kind == "auto":
@@ -92,8 +94,8 @@ def open_source(
         return TfdsCeleba(split, names, data_dir=root)
     if kind == "synthetic":
         return _synthetic(split, names, seed, count, size)
-    if kind not in ("celeba", "folder", "videos"):
-        known = "auto, celeba, folder, videos, tfds, synthetic"
+    if kind not in ("celeba", "folder", "array_record", "videos"):
+        known = "auto, celeba, folder, array_record, videos, tfds, synthetic"
         raise ValueError(f"found data kind {kind!r}, expected one of {known}")
     if root is None:
         raise ValueError(f"data kind {kind!r} needs a root: the folder with the photos or videos")
@@ -101,6 +103,11 @@ def open_source(
         from dfd_jax.data import videos  # it imports this module
 
         return videos.VideoFaces(root, split, seed, names, choose=choose or videos.middle)
+    if kind == "array_record":
+        if not list_shards(root) and not list_shards(pathlib.Path(root, celeba.PHOTOS)):
+            command = "python -m dfd_jax.data.pack PHOTOS PACKED"
+            raise ValueError(f"{os.fspath(root)}: no shards in it; make them with {command}")
+        kind = _kind_of(root)
     if kind == "celeba":
         return CelebaFolder(root, split, names, protocol)
     return PhotoFolder(root, split, seed, names)
@@ -125,9 +132,10 @@ class CelebaFolder:
     ) -> None:
         self.attribute_names = tuple(attribute_names)
         check_split(split)
-        self._folder = pathlib.Path(root, "img_align_celeba")
-        if not self._folder.is_dir():
-            raise ValueError(f"{self._folder}: no such folder; {celeba.LAYOUT}")
+        folder = pathlib.Path(root, celeba.PHOTOS)
+        if not folder.is_dir():
+            raise ValueError(f"{folder}: no such folder; {celeba.LAYOUT}")
+        self._photos = open_photos(folder)
         attribute_list = pathlib.Path(root, "list_attr_celeba.txt")
         rows = celeba.attribute_rows(attribute_list, self.attribute_names)
         if protocol == "official":
@@ -156,7 +164,7 @@ class CelebaFolder:
         name, attributes = self._names[index], self._attributes[index]
         if self._units is not None:
             attributes = action_units.fill(attributes, self.attribute_names, self._units[name])
-        return Face(read_rgb(self._folder / name), attributes, name)
+        return Face(self._photos.pixels(name), attributes, name)
 
 
 class PhotoFolder:
@@ -179,18 +187,18 @@ class PhotoFolder:
     ) -> None:
         self.attribute_names, self.known_names = tuple(attribute_names), ()
         check_split(split)
-        self._root = pathlib.Path(root)
         if min(fractions) < 0 or abs(sum(fractions) - 1) > 1e-6:
             raise ValueError(f"found fractions {fractions}, expected shares that sum to 1")
-        found = list_images(root)
+        self._photos = open_photos(root)
+        found = self._photos.names
         if not found:
             suffixes = " ".join(sorted(IMAGE_SUFFIXES))
-            raise ValueError(f"{self._root}: no photo in it or below (looked for {suffixes})")
+            raise ValueError(f"{os.fspath(root)}: no photo in it or below (looked for {suffixes})")
         self._names = [n for n in found if split in ("all", hashed_split(n, seed, fractions))]
         if not self._names:
             raise ValueError(
-                f"{self._root}: none of its {len(found)} photos falls into the split {split!r}; "
-                "add photos or use the split 'all'"
+                f"{os.fspath(root)}: none of its {len(found)} photos falls into the split "
+                f"{split!r}; add photos or use the split 'all'"
             )
 
     def __len__(self) -> int:
@@ -198,7 +206,7 @@ class PhotoFolder:
 
     def __getitem__(self, index: int, /) -> Face:
         name = self._names[index]
-        return Face(read_rgb(self._root / name), _drawn(name, self.attribute_names), name)
+        return Face(self._photos.pixels(name), _drawn(name, self.attribute_names), name)
 
 
 class Concatenation:

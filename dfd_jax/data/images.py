@@ -6,6 +6,7 @@ of the project sees upright 8-bit RGB, or an `UnreadableImage` that says why not
 
 import dataclasses
 import hashlib
+import io
 import os
 import pathlib
 import threading
@@ -63,19 +64,22 @@ class Box(NamedTuple):
     side: int
 
 
-def read_rgb(path: str | os.PathLike[str]) -> UInt8[np.ndarray, "h w 3"]:
+def read_rgb(
+    path: str | os.PathLike[str], content: bytes | None = None
+) -> UInt8[np.ndarray, "h w 3"]:
     """The upright 8-bit RGB pixels of a photo file; transparency is dropped, not blended.
 
-    16-bit levels keep their most significant 8 bits; an animation gives its first frame.
+    16-bit levels keep their most significant 8 bits; an animation gives its first frame. With the
+    file's `content` nothing is read, and `path` only names it.
     UnreadableImage if the file is missing, broken, no image, or too large to be a photo.
     """
-    with _decoding(path) as image:
+    with _decoding(path, content) as image:
         return np.array(_upright(_rgb(image, path), _orientation(_exif(image))))
 
 
-def read_photo(path: str | os.PathLike[str]) -> Photo:
+def read_photo(path: str | os.PathLike[str], content: bytes | None = None) -> Photo:
     """Like `read_rgb`, with what a faithful copy of the file needs beside the pixels."""
-    with _decoding(path) as image:
+    with _decoding(path, content) as image:
         exif, profile = _exif(image), image.info.get("icc_profile")
         orientation, alpha = _orientation(exif), _alpha(image)
         return Photo(
@@ -167,17 +171,20 @@ def crop_resize(
 
 
 @contextmanager
-def _decoding(path: str | os.PathLike[str]) -> Iterator[Image.Image]:
+def _decoding(path: str | os.PathLike[str], content: bytes | None = None) -> Iterator[Image.Image]:
     """An open, decoded image; whatever goes wrong with it becomes an UnreadableImage."""
     _silence_pillow()
     try:
-        with open(path, "rb") as file, Image.open(file) as image:
+        with (
+            open(path, "rb") if content is None else io.BytesIO(content) as file,
+            Image.open(file) as image,
+        ):
             image.load()
             yield image
     except UnreadableImage:
         raise
     except Exception as error:  # broken files make Pillow's decoders raise nearly anything
-        raise UnreadableImage(path, _reason(path, error)) from error
+        raise UnreadableImage(path, _reason(path, content, error)) from error
 
 
 def _silence_pillow() -> None:
@@ -189,13 +196,14 @@ def _silence_pillow() -> None:
         warnings.filterwarnings("ignore", module=r"PIL\.")
 
 
-def _reason(path: str | os.PathLike[str], error: Exception) -> str:
+def _reason(path: str | os.PathLike[str], content: bytes | None, error: Exception) -> str:
     if isinstance(error, FileNotFoundError):
         return "no such file"
     if isinstance(error, IsADirectoryError) or os.path.isdir(path):
         return "a folder, not a file"
     if isinstance(error, UnidentifiedImageError):
-        return "not an image" if os.path.getsize(path) else "an empty file"
+        size = os.path.getsize(path) if content is None else len(content)
+        return "not an image" if size else "an empty file"
     if isinstance(error, OSError) and error.strerror:
         return error.strerror
     return f"cannot be decoded: {error or type(error).__name__}"
