@@ -105,7 +105,7 @@ class Protector:
         missing = self.batch_size - len(crops)
         padded = np.pad(crops, ((0, missing), (0, 0), (0, 0), (0, 0)))
         batch = sharding.shard_batch({"crops": padded}, self._mesh)
-        return np.asarray(_outputs(self._perturber, batch["crops"]))[: len(crops)]
+        return np.asarray(outputs(self._perturber, batch["crops"]))[: len(crops)]
 
 
 def _budget(perturber: FrozenPerturber) -> Budget:
@@ -128,5 +128,5 @@ def _budget(perturber: FrozenPerturber) -> Budget:
 
 
 @jax.jit
-def _outputs(perturber: FrozenPerturber, crops: UInt8[Array, "b s s 3"]) -> Float[Array, "b s s 3"]:
+def outputs(perturber: FrozenPerturber, crops: UInt8[Array, "b s s 3"]) -> Float[Array, "b s s 3"]:
     return perturber(pixels.from_uint8(crops))

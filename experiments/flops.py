@@ -59,7 +59,7 @@ def least(
         labels = jnp.zeros((batch, len(net.labels)))
         condition = net.sample_condition(jax.random.key(0), labels, "random")
         total += 3 * of(lambda net, x, c: net(x, c), net, photos, condition)
-        shape = jax.eval_shape(net, photos, condition)
+        shape = jax.eval_shape(lambda net, x, c: net(x, c), net, photos, condition)
         judged.append(jnp.zeros(shape.shape))
     for net in detectors:
         total += sum(2 * of(lambda net, x: net.real_logits(x), net, seen) for seen in judged)

@@ -7,80 +7,30 @@ holds the whole batch. It is the compiler's static estimate, not a measurement.
 """
 
 import argparse
-import os
 import sys
 import time
-from typing import Any
 
 import jax
 import jax.numpy as jnp
-from jax.sharding import Mesh, NamedSharding, PartitionSpec
+from jax.sharding import NamedSharding, PartitionSpec
 
-from dfd_jax import channel, models, optimizer, steps
-from dfd_jax.budget import Budget
-from dfd_jax.forward import Opponents
-from dfd_jax.models.frozen import Card
-from dfd_jax.models.generators.fomm import FOMM
-from dfd_jax.objective import Objective
-from dfd_jax.state import create_state
-
-GIB = 2.0**30
-LABELS = ("Black_Hair", "Blond_Hair", "Brown_Hair", "Male", "Young")
-SIZES = {"xception": 299, "multi_attentional": 380, "efficientnet": 380}  # of detectors
-
-
-def training_step(arguments: argparse.Namespace) -> tuple[Any, tuple[Any, ...]]:
-    """The jitted step and its arguments, on the host."""
-    dtype, size = jnp.dtype(arguments.dtype), arguments.size
-    condition = LABELS if arguments.generator == "stargan" else ()
-    generator: Any = models.build(_card(arguments.generator, size, condition), 0, dtype)
-    if isinstance(generator, FOMM):
-        frames = jnp.zeros((2, size, size, 3), jnp.uint8)
-        generator = generator.with_motions({"still": frames}, frames_per_photo=arguments.frames)
-    detector: Any = models.build(
-        _card(arguments.detector, SIZES.get(arguments.detector, 224)), 0, dtype
-    )
-    card = Card("unet", {"width": 64, "depth": 5}, size, budget={"eps_255": 6.375, "bound": "tanh"})
-    perturber: Any = models.build(card, 0, dtype)
-    tx = optimizer.make_optimizer(2e-4, 100, warmup=10)
-    step = steps.make_train_step(perturber, tx, Budget(), Objective(), generator.labels)
-    against = Opponents((generator,), (detector,), (channel.Region.of_side(size, size),))
-    batch = {
-        "images": jnp.zeros((arguments.batch, size, size, 3), jnp.uint8),
-        "attributes": jnp.zeros((arguments.batch, len(generator.labels))),
-    }
-    return step, (create_state(perturber, tx), against, batch, jax.random.key(0))
-
-
-def _card(model: str, size: int, condition: tuple[str, ...] = ()) -> Card:
-    return Card(model, {}, size, condition=condition, real_index=0)
-
-
-def sharding_of(topology: str) -> NamedSharding | None:
-    """Where to compile for: one chip of a TPU topology, or None for this machine."""
-    if not topology:
-        return None
-    from jax.experimental import topologies
-
-    name, _, shape = topology.partition(":")
-    described = topologies.get_topology_desc(platform="tpu", topology_name=f"{name}:{shape}")
-    mesh = Mesh(described.devices[:1], ("data",))
-    return NamedSharding(mesh, PartitionSpec())
+from experiments import full_size
 
 
 def analyse(arguments: argparse.Namespace) -> dict[str, float]:
     """GiB by kind of memory, and the seconds the compilation took."""
-    step, values = training_step(arguments)
-    where = sharding_of(arguments.topology)
-    shapes = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=where), values)
+    dtype, size, where = jnp.dtype(arguments.dtype), arguments.size, None
+    if arguments.topology:
+        where = NamedSharding(full_size.mesh_of(arguments.topology, 1), PartitionSpec())
+    nets = full_size.Networks(
+        full_size.network("unet", size, dtype),
+        (full_size.network(arguments.generator, size, dtype, arguments.frames),),
+        (full_size.network(arguments.detector, size, dtype),),
+    )
+    step, shapes = full_size.training_step(nets, arguments.batch)
     began = time.perf_counter()
-    found = step.lower(*shapes).compile().memory_analysis()
-    return {
-        "arguments": found.argument_size_in_bytes / GIB,
-        "outputs": (found.output_size_in_bytes - found.alias_size_in_bytes) / GIB,
-        "temporary": found.temp_size_in_bytes / GIB,
-        "seconds": time.perf_counter() - began,
-    }
+    found = step.lower(*full_size.placed(shapes, where)).compile().memory_analysis()
+    return {**full_size.gib(found), "seconds": time.perf_counter() - began}
 
 
 def main() -> None:
@@ -94,10 +44,6 @@ def main() -> None:
     parser.add_argument("--dtype", default="bfloat16", choices=("bfloat16", "float32"))
     parser.add_argument("--topology", default="", help="v5e:2x2 …; empty: this machine")
     arguments = parser.parse_args()
-    if arguments.topology:  # read by libtpu when it is loaded, which has not happened yet
-        os.environ.setdefault("TPU_WORKER_HOSTNAMES", "localhost")
-        os.environ.setdefault("TPU_SKIP_MDS_QUERY", "1")
-        os.environ.setdefault("TPU_ACCELERATOR_TYPE", "v5litepod-4")
     found = analyse(arguments)
     total = sum(found[kind] for kind in ("arguments", "outputs", "temporary"))
     print(

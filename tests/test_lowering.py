@@ -56,4 +56,4 @@ def test_the_evaluation_step(generator):
 def test_protecting():
     photos = jnp.zeros((BATCH, SIZE, SIZE, 3), jnp.uint8)
     net = models.load("zoo:disrupter_stargan")
-    assert is_for_both(lowered(protector._outputs, net, photos))
+    assert is_for_both(lowered(protector.outputs, net, photos))

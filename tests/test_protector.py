@@ -116,12 +116,12 @@ def test_all_batches_and_weights_share_one_compilation():
     net = perturber(input_size=SIZE + 4)
     halved = dataclasses.replace(net, variables=jax.tree.map(lambda x: x * 0.5, net.variables))
     first, second = Protector(net, 3), Protector(halved, 3)
-    before = protector._outputs._cache_size()
+    before = protector.outputs._cache_size()
     for count in (1, 3, 7):
         assert len(first.outputs(np.zeros((count, SIZE + 4, SIZE + 4, 3), np.uint8))) == count
     crop = photo(SIZE + 4, SIZE + 4)[None]
     assert not np.array_equal(first.outputs(crop), second.outputs(crop))
-    assert protector._outputs._cache_size() == before + 1
+    assert protector.outputs._cache_size() == before + 1
 
 
 def test_nothing_to_protect_gives_nothing():

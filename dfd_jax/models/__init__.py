@@ -71,6 +71,17 @@ def build(card: Card, seed: int = 0, dtype: Any = jnp.float32) -> FrozenNetwork:
     return MODELS[card.model].frozen(variables=variables, module=module, card=card)
 
 
+def outline(card: Card, dtype: Any = jnp.float32) -> FrozenNetwork:
+    """The network a card describes with the shapes of its variables in their place: to compile for
+    ahead of time, where nothing is computed. ValueError as for `build`.
+    """
+    flat = variable_shapes(card)
+    shapes = {name: jax.ShapeDtypeStruct(shape, jnp.float32) for name, shape in flat.items()}
+    variables = traverse_util.unflatten_dict(shapes, sep="/")
+    module = _module(card, dtype)
+    return MODELS[card.model].frozen(variables=variables, module=module, card=card)
+
+
 def load(path: str | os.PathLike[str], dtype: Any = jnp.float32) -> FrozenNetwork:
     """The network in a `.safetensors` file, or in the package's zoo by the name `zoo:NAME`.
 

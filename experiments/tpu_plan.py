@@ -1,0 +1,217 @@
+"""How a config would run on a TPU, without one: python -m experiments.tpu_plan
+--topology v5e:16x16 --config configs/stargan.py:paper
+
+Compiles the training step and the protecting function ahead of time for every chip of the topology
+(the package libtpu) and says what the compiler says, for one chip: memory, operations, bytes,
+collectives, its own estimate of cycles, and the MFU that they imply. No weights are needed: a file
+that is missing is taken for the full-size network of its name.
+
+MFU = the least operations of the computation (experiments/flops.py) / (cycles x what the matrix
+units do in a cycle). Nothing is measured; waiting for memory and for other chips is not in the
+estimated cycles.
+"""
+
+import json
+import pathlib
+import time
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from absl import flags
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
+from safetensors import safe_open
+
+from dfd_jax import cli, models, protector, report, writer
+from dfd_jax.config import Config
+from dfd_jax.models.frozen import Card
+from dfd_jax.wording import Cell, Row, Table, number
+from experiments import flops, full_size, hlo
+from experiments.full_size import Networks
+from experiments.result import RESULTS
+
+STATIC = (
+    "The compiler's static estimate for one chip: nothing was run, and waiting for memory or for "
+    "other chips is not in the estimated cycles."
+)
+HEADERS = ("program", "photos", "GiB of 15.75", "GFLOP", "least", "GB", "all-reduce", "Mcycles")
+HEADERS += ("ms", "MFU")
+
+
+class Chip(NamedTuple):
+    """One chip of a topology."""
+
+    hbm: float  # bytes that a program can have
+    peak: float  # bfloat16 operations a second
+    per_cycle: float  # the same a cycle: matrix units x multipliers x 2
+
+    @property
+    def clock(self) -> float:
+        """Hz, which peak and matrix units imply."""
+        return self.peak / self.per_cycle
+
+
+CHIPS = {"v5e": Chip(15.75 * 2**30, 197e12, 4 * 128 * 128 * 2)}
+
+
+class Work(NamedTuple):
+    """A program to plan."""
+
+    name: str
+    make: Callable[[int], tuple[Any, tuple[Any, ...]]]  # for n photos: function, arguments' shapes
+    split: tuple[bool, ...]  # arguments that are split over the chips; others are on each
+    least: Callable[[int], float]  # operations for n photos
+
+
+def networks(config: Config) -> Networks:
+    """The networks of a training config as shapes. ValueError for a file that is missing and whose
+    name is no model's.
+    """
+    dtype, size, section = jnp.dtype(config.dtype), config.data.size, config.perturber
+    budget = {"eps_255": config.budget.eps_255, "bound": config.budget.bound}
+    card = Card(section.model, section.hyper.to_dict(), size, budget=budget)
+    frames = config.driving.frames
+    return Networks(
+        full_size.of_card(card, dtype),
+        tuple(_network(path, size, dtype, frames) for path in config.generators),
+        tuple(_network(path, size, dtype, frames) for path in config.detectors),
+    )
+
+
+def _network(path: str, size: int, dtype: Any, frames: int) -> Any:
+    file = models.ZOO / f"{path[4:]}.safetensors" if path.startswith("zoo:") else pathlib.Path(path)
+    if file.exists():
+        with safe_open(file, framework="np") as opened:
+            return full_size.of_card(Card.from_json(opened.metadata()["card"]), dtype, frames)
+    if file.stem not in models.MODELS:
+        raise ValueError(
+            f"found no {path}, and {file.stem!r} is none of {', '.join(models.MODELS)}"
+        )
+    return full_size.network(file.stem, size, dtype, frames)
+
+
+def works(config: Config) -> list[Work]:
+    """The training step, and P alone as `protect` runs it."""
+    nets, size = networks(config), config.data.size
+
+    def protecting(photos: int) -> tuple[Any, tuple[Any, ...]]:
+        crops = jax.ShapeDtypeStruct((photos, size, size, 3), jnp.uint8)
+        return protector.outputs, (nets.perturber, crops)
+
+    def least_of_protecting(photos: int) -> float:
+        images = jax.ShapeDtypeStruct((photos, size, size, 3), jnp.float32)
+        return flops.of(lambda net, x: net(x), nets.perturber, images)
+
+    return [
+        Work(
+            "training step",
+            lambda photos: full_size.training_step(nets, photos, tuple(config.channel.regions)),
+            (False, False, True, False),
+            lambda photos: flops.least(*nets, batch=photos),
+        ),
+        Work("protect", protecting, (False, True), least_of_protecting),
+    ]
+
+
+def plan(work: Work, mesh: Mesh, chip: Chip, photos: int) -> dict[str, Any]:
+    """What the compiler says of a program for `photos` photos on each chip."""
+    function, values = work.make(photos * mesh.devices.size)
+    specs = [full_size.DATA if split else PartitionSpec() for split in work.split]
+    shapes = [
+        full_size.placed(value, NamedSharding(mesh, spec))
+        for value, spec in zip(values, specs, strict=True)
+    ]
+    began = time.perf_counter()
+    try:
+        compiled = function.lower(*shapes).compile()
+    except jax.errors.JaxRuntimeError as error:
+        if "RESOURCE_EXHAUSTED" not in str(error):
+            raise
+        return {"program": work.name, "photos": photos, "fits": False}
+    program, cost = hlo.Program(compiled.as_text()), compiled.cost_analysis()
+    least = work.least(photos)
+    return {
+        "program": work.name,
+        "photos": photos,
+        "fits": True,
+        "gib": sum(full_size.gib(compiled.memory_analysis()).values()),
+        "flops": cost["flops"],
+        "least_flops": least,
+        "bytes": cost["bytes accessed"],
+        "collectives": program.collectives(),
+        "cycles": program.cycles,
+        "milliseconds": 1e3 * program.cycles / chip.clock,
+        "mfu": mfu(least, program.cycles, chip),
+        "compile_seconds": time.perf_counter() - began,
+    }
+
+
+def mfu(least_flops: float, cycles: float, chip: Chip) -> float:
+    """The share of the matrix units' operations that the computation needs."""
+    return least_flops / (cycles * chip.per_cycle)
+
+
+def table_of(found: Sequence[dict[str, Any]]) -> Table:
+    """A line for each program and batch."""
+    lines = []
+    for each in found:
+        cells = [each["program"], str(each["photos"])]
+        if each["fits"]:
+            sums = [size for _, size in each["collectives"]]
+            cells += [
+                number(each["gib"], 2),
+                number(each["flops"] / 1e9, 0),
+                number(each["least_flops"] / 1e9, 0),
+                number(each["bytes"] / 1e9, 1),
+                f"{len(sums)} x, {sum(sums):.0f} bytes" if sums else "none",
+                number(each["cycles"] / 1e6, 1),
+                number(each["milliseconds"], 1),
+                number(each["mfu"], 3),
+            ]
+        else:
+            cells += ["does not fit", *[""] * (len(HEADERS) - 3)]
+        lines.append(Row(tuple(map(Cell, cells))))
+    return Table("one chip", HEADERS, tuple(lines), keys=1)
+
+
+def sentence(found: Sequence[dict[str, Any]], topology: str, parameters: int) -> str:
+    """What was planned, in words."""
+    fits = [each["photos"] for each in found if each["fits"] and each["program"] != "protect"]
+    largest = f"the largest batch tried that fits has {max(fits)} photos a chip" if fits else ""
+    return (
+        f"{topology}: {largest or 'no batch tried fits'}. P has {parameters} parameters: "
+        f"{4 * parameters} bytes of gradients. {STATIC}"
+    )
+
+
+def _main() -> None:
+    options, console = flags.FLAGS, cli.console()
+    config, (kind, _, _) = options.config, options.topology.partition(":")
+    if kind not in CHIPS:
+        raise ValueError(f"found topology {options.topology!r}; known chips: {', '.join(CHIPS)}")
+    mesh, chip = full_size.mesh_of(options.topology), CHIPS[kind]
+    batches = [int(text) for text in options.batches]
+    batches = batches or [max(config.train.batch_size // mesh.devices.size, 1)]
+    parameters = full_size.count(networks(config).perturber)
+    found: list[dict[str, Any]] = []
+    for work in works(config):
+        for photos in batches:
+            found.append(plan(work, mesh, chip, photos))
+            report.print_table(table_of(found[-1:]), console)
+    said = sentence(found, options.topology, parameters)
+    title = f"Plan of {config.name} for {options.topology}, {config.dtype}, {config.data.size} px"
+    console.print(f"\n{title}\n\n{said}", highlight=False)
+    data = {"title": title, "sentence": said, "parameters": parameters, "plans": found}
+    folder = pathlib.Path(options.out)
+    folder.mkdir(parents=True, exist_ok=True)
+    writer.replace_text(folder / "tpu_plan.json", json.dumps(data, indent=1) + "\n")
+    page = f"# {title}\n\n{said}\n\n{report.markdown_of(table_of(found))}\n"
+    writer.replace_text(folder / "tpu_plan.md", page)
+
+
+if __name__ == "__main__":
+    flags.DEFINE_string("topology", "v5e:16x16", "Chips to compile for.")
+    flags.DEFINE_list("batches", [], "Photos on each chip; default: the config's batch, shared.")
+    flags.DEFINE_string("out", str(RESULTS), "Folder of the results.")
+    cli.run(_main, with_config=True, default="configs/stargan.py:paper")
