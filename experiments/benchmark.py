@@ -1,51 +1,76 @@
 """How fast this project is: python -m experiments.benchmark [PART …]
 
-networks   every network beside the same network in PyTorch, both from the same weights
-clip       a First Order Motion Model that was converted, against PyTorch, over a whole driving clip
+{parts}
 
-Both sides are first checked to give the same numbers. Tables are printed, and written to
-experiments/results/benchmark_PART.json and .md. On a busy machine use `--clock cpu`: it keeps the
-process on one core and counts its processor time, so that waiting does not count (the files are
-then called benchmark_networks_cpu).
+What is compared is first checked to give the same numbers. Results are printed, and written to
+experiments/results/benchmark_PART.json, .md and .svg. On a busy machine use `--clock cpu`: it keeps
+the process on one core and counts its processor time, so that waiting does not count (the files are
+then called benchmark_PART_cpu). Parts that need PyTorch are left out where it is not installed.
 """
 
 import argparse
+import importlib
 import importlib.util
 import json
 import os
 import pathlib
 import sys
-from typing import Any
+from typing import Any, NamedTuple
 
 from rich.console import Console
-from rich.table import Table
+
+from experiments import pages, timing
 
 RESULTS = pathlib.Path(__file__).parent / "results"
-LIMIT = 1.2  # ours over PyTorch's: what a ratio should not exceed
+
+
+class Part(NamedTuple):
+    """A module `experiments.benchmark_NAME` with `run(args, console) → (result, Page)`."""
+
+    about: str
+    needs_torch: bool = True
+
+
+PARTS = {
+    "train": Part("a training step beside the same in PyTorch"),
+    "attack": Part("ten steps of PGD beside the same in PyTorch"),
+    "networks": Part("every network beside the same in PyTorch, from the same weights"),
+    "clip": Part("a converted First Order Motion Model against PyTorch, a whole driving clip"),
+}
 
 
 def parse(argv: list[str] | None) -> argparse.Namespace:
     """The command line. Exits with a usage message if it is wrong."""
+    listing = "\n".join(f"{name:<11}{part.about}" for name, part in PARTS.items())
     parser = argparse.ArgumentParser(
         prog="python -m experiments.benchmark",
-        description=__doc__,
+        description=(__doc__ or "").format(parts=listing),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("parts", nargs="*", metavar="PART", help="networks, clip; default: both")
-    parser.add_argument("--networks", nargs="+", metavar="NAME", help="only these; default: all")
-    parser.add_argument("--size", type=int, default=256, metavar="PX", help="side of the images")
+    known = ", ".join(PARTS)
+    parser.add_argument("parts", nargs="*", metavar="PART", help=f"{known}; default: all")
     parser.add_argument(
+        "--scales",
+        nargs="+",
+        choices=("zoo", "full"),
+        default=["zoo"],
+        help="networks of all parts but the next two's: the trained small ones, or the published "
+        "sizes; default: zoo",
+    )
+    of_two = parser.add_argument_group("networks and clip")
+    of_two.add_argument("--networks", nargs="+", metavar="NAME", help="only these; default: all")
+    of_two.add_argument("--size", type=int, default=256, metavar="PX", help="side of the images")
+    of_two.add_argument(
         "--batch", type=int, nargs="+", default=[1], metavar="N", help="batch sizes"
     )
+    of_two.add_argument("--frames", type=int, default=8, help="frames of the driving clip")
     parser.add_argument("--repeats", type=int, default=9, help="timed calls of each side")
-    parser.add_argument("--frames", type=int, default=8, help="frames of the driving clip")
     parser.add_argument("--clock", choices=("wall", "cpu"), default="wall")
     parser.add_argument("--out", type=pathlib.Path, default=RESULTS, metavar="FOLDER")
     args = parser.parse_args(argv)
-    unknown = set(args.parts) - {"networks", "clip"}
+    unknown = set(args.parts) - set(PARTS)
     if unknown:
-        parser.error(f"unknown part {', '.join(sorted(unknown))}; there are networks and clip")
-    args.parts = args.parts or ["networks", "clip"]
+        parser.error(f"unknown part {', '.join(sorted(unknown))}; there are {known}")
     for name in ("size", "repeats", "frames"):
         if getattr(args, name) < 1:
             parser.error(f"--{name} must be positive, not {getattr(args, name)}")
@@ -54,32 +79,29 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
 
 def main(argv: list[str] | None = None) -> None:
     """Run the parts that were asked for."""
-    args = parse(argv)
+    args, console = parse(argv), Console()
+    names = args.parts or list(PARTS)
     if importlib.util.find_spec("torch") is None:
-        sys.exit("error: PyTorch, to compare with, is not installed: pip install 'torch>=2.6'")
-    if args.clock == "cpu":  # before JAX counts the cores
-        os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
-    from experiments import benchmark_clip, benchmark_networks  # they start JAX and PyTorch
-
-    console = Console()
-    if "networks" in args.parts:
-        rows = benchmark_networks.run(
-            args.networks, args.size, args.batch, args.repeats, args.clock, console
-        )
-        result = {"setting": setting(args), "rows": rows}
-        console.print(networks_table(rows))
-        name = "benchmark_networks" + ("_cpu" if args.clock == "cpu" else "")
-        write(args.out / name, result, networks_markdown(result))
-    if "clip" in args.parts:
-        result = {"setting": setting(args), **benchmark_clip.run(args.size, args.frames, console)}
-        console.print(clip_line(result))
-        write(args.out / "benchmark_clip", result, clip_line(result) + "\n")
+        left_out = [name for name in names if PARTS[name].needs_torch]
+        said = f"{', '.join(left_out)} need PyTorch: pip install 'torch>=2.6'"
+        if args.parts and left_out:
+            sys.exit(f"error: {said}")
+        console.print(f"left out: {said}")
+        names = [name for name in names if name not in left_out]
+    if args.clock == "cpu":
+        timing.keep_to_one_core()
+    for name in names:
+        part = importlib.import_module(f"experiments.benchmark_{name}")  # starts JAX, and PyTorch
+        about = setting(args)
+        result, page = part.run(args, console)
+        pages.show(page, console)
+        suffix = "_cpu" if args.clock == "cpu" else ""
+        write(args.out / f"benchmark_{name}{suffix}", {"setting": about, **result}, page)
 
 
 def setting(args: argparse.Namespace) -> dict[str, Any]:
     """What a figure depends on: versions, processor, threads, the command."""
     import jax
-    import torch
 
     from dfd_jax import provenance
 
@@ -88,11 +110,12 @@ def setting(args: argparse.Namespace) -> dict[str, Any]:
         for line in pathlib.Path("/proc/cpuinfo").read_text().splitlines()
         if line.startswith("model name")
     ]
+    has_torch = importlib.util.find_spec("torch") is not None
     return {
         "command": "python -m experiments.benchmark " + " ".join(sys.argv[1:]),
         "commit": provenance.commit(),
         "jax": jax.__version__,
-        "torch": torch.__version__,
+        "torch": importlib.import_module("torch").__version__ if has_torch else "",
         "device": jax.devices()[0].device_kind,
         "processor": model[0] if model else "unknown",
         "threads": len(os.sched_getaffinity(0)),
@@ -101,73 +124,15 @@ def setting(args: argparse.Namespace) -> dict[str, Any]:
     }
 
 
-def write(path: pathlib.Path, result: dict[str, Any], markdown: str) -> None:
-    """PATH.json and PATH.md."""
+def write(path: pathlib.Path, result: dict[str, Any], page: pages.Page) -> None:
+    """PATH.json and PATH.md, and PATH.svg if there is something to draw."""
     path.parent.mkdir(parents=True, exist_ok=True)
     path.with_suffix(".json").write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
-    path.with_suffix(".md").write_text(markdown, encoding="utf-8")
-
-
-HEADINGS = ("network", "side", "batch", "what", "ours", "PyTorch", "ratio", "difference")
-
-
-def cells(row: dict[str, Any]) -> list[str]:
-    """One row of the table as text: ms per photo as median (min … max)."""
-    if "skipped" in row:
-        return [row["network"], "", "", row["skipped"], "", "", "", ""]
-
-    def times(found: dict[str, float]) -> str:
-        return f"{found['median']:.1f} ({found['min']:.1f} … {found['max']:.1f})"
-
-    return [
-        row["network"],
-        str(row["size"]),
-        str(row["batch"]),
-        row["what"],
-        times(row["ours"]),
-        times(row["torch"]),
-        f"{row['ratio']:.2f}{'!' if row['ratio'] > LIMIT else ''}",
-        f"{row['difference']:.0e}",
-    ]
-
-
-def networks_table(rows: list[dict[str, Any]]) -> Table:
-    """ms per photo of both sides, and their ratio."""
-    table = Table(title="ms per photo, median (min … max); a ratio under 1: ours is faster")
-    for heading in HEADINGS:
-        table.add_column(heading, justify="left" if heading in ("network", "what") else "right")
-    for row in rows:
-        table.add_row(*cells(row))
-    return table
-
-
-def networks_markdown(result: dict[str, Any]) -> str:
-    """The same table, with what the figures depend on."""
-    how = result["setting"]
-    clock = "wall clock" if how["clock"] == "wall" else "processor time on one core"
-    lines = [
-        f"ms per photo, median (min … max), {clock}. JAX {how['jax']} and PyTorch {how['torch']} "
-        f"on {how['threads']} cores of an {how['processor']}, calls alternating, load "
-        f"{how['load']}. PyTorch runs under its fastest memory format and number of threads, "
-        f"weights frozen. Ratio: ours over PyTorch's, ! marks those above {LIMIT}. "
-        "Difference: relative L2 of the outputs or gradients.",
-        "",
-        f"`{how['command']}`",
-        "",
-        "| " + " | ".join(HEADINGS) + " |",
-        "| --- | ---: | ---: | --- |" + " ---: |" * 4,
-        *("| " + " | ".join(cells(row)) + " |" for row in result["rows"]),
-    ]
-    return "\n".join(lines) + "\n"
-
-
-def clip_line(result: dict[str, Any]) -> str:
-    """What came out of the clip check."""
-    return (
-        f"First Order Motion Model, {result['frames']} driving frames of {result['size']} px: "
-        f"largest difference to PyTorch {result['largest']:.1e} on [0, 1] "
-        f"(allowed {result['allowed']:.0e})"
-    )
+    picture = path.with_suffix(".svg") if page.bars else None
+    if picture:
+        picture.write_text(pages.drawing(page), encoding="utf-8")
+    text = pages.markdown(page, result["setting"], picture and picture.name)
+    path.with_suffix(".md").write_text(text, encoding="utf-8")
 
 
 if __name__ == "__main__":

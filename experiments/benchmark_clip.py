@@ -4,6 +4,7 @@ The checkpoint is written and converted as a person would do it, then a drawn fa
 clip. Both sides find the keypoints of all frames themselves.
 """
 
+import argparse
 import pathlib
 import tempfile
 from typing import Any
@@ -23,18 +24,30 @@ from dfd_jax.models.frozen import Card
 from dfd_jax.models.generators.fomm import FOMM
 from experiments import benchmark_networks as networks
 from experiments import torch_networks as theirs
+from experiments.benchmark_weights import seeded_arrays
+from experiments.pages import Page
 
 MOTION = "yaw"
 ALLOWED = 2e-4  # on [0, 1], what the recordings of the original ask for
 
 
-def run(size: int, frames: int, console: Console, **hyper: Any) -> dict[str, Any]:
+def run(args: argparse.Namespace, console: Console) -> tuple[dict[str, Any], Page]:
+    """The published sizes over a clip of `args.frames` frames of `args.size` px."""
+    found = compare(args.size, args.frames, console)
+    line = [str(found["frames"]), str(found["size"])]
+    line += [f"{found['largest']:.1e}", f"{found['allowed']:.0e}"]
+    note = "Largest difference of any pixel over all frames, on [0, 1]."
+    headings = ("frames", "side", "largest difference", "allowed")
+    return found, Page("A reenacted clip beside PyTorch", note, headings, [line])
+
+
+def compare(size: int, frames: int, console: Console, **hyper: Any) -> dict[str, Any]:
     """The largest difference between the two sides over all frames of a clip.
 
     `hyper` are sizes of the network other than the published ones. ValueError if the difference is
     larger than allowed.
     """
-    arrays = networks.seeded_arrays(models.variable_shapes(Card("fomm", hyper, size)))
+    arrays = seeded_arrays(models.variable_shapes(Card("fomm", hyper, size)))
     state = networks.torch_state(calmed(arrays))
     net = converted(state, size)
     clip = render_motion(MOTION, FaceParameters(), frames, size)

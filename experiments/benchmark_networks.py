@@ -1,10 +1,9 @@
 """Forward and input gradient of every network, beside the same network in PyTorch."""
 
+import argparse
 import dataclasses
 import os
-import time
-import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -20,11 +19,14 @@ from dfd_jax import models
 from dfd_jax.models import warp
 from dfd_jax.models.frozen import Card
 from dfd_jax.models.generators.fomm import KeyPoints
+from experiments import pages, timing
 from experiments import torch_networks as theirs
+from experiments.benchmark_weights import seeded_arrays
+from experiments.pages import Page
 
 Arrays = tuple[np.ndarray, ...]  # the image first, NHWC, then conditions
 FORMATS = {"contiguous": torch.contiguous_format, "channels last": torch.channels_last}
-TRIALS = 3  # calls that decide which way of running PyTorch is the fastest
+LIMIT = 1.1  # ours over PyTorch's: what a ratio should not exceed
 # Relative L2. PyTorch's norms lose digits under channels_last; a ReLU that rounds to the other side
 # of zero moves a whole gradient.
 SAME_OUTPUT, SAME_GRADIENT = 1e-3, 5e-2
@@ -79,18 +81,12 @@ CASES = {
 }
 
 
-def run(
-    names: Sequence[str] | None,
-    size: int,
-    batches: Sequence[int],
-    repeats: int,
-    clock: str,
-    console: Console,
-) -> list[dict[str, Any]]:
+def run(args: argparse.Namespace, console: Console) -> tuple[dict[str, Any], Page]:
     """A row for every network, batch size and kind of call; networks without a twin are said so.
 
     ValueError if a network is unknown, or the two sides give different numbers.
     """
+    names, size = args.networks, args.size
     known = [*CASES, *(m for m in models.MODELS if m not in CASES)]
     unknown = sorted(set(names or ()) - set(known))
     if unknown:
@@ -100,13 +96,44 @@ def run(
         if name not in CASES:
             rows.append({"network": name, "skipped": "no original in PyTorch"})
             continue
-        for batch in batches:
+        for batch in args.batch:
             pair = Pair(CASES[name], size, batch)
             for what, calls in (("forward", pair.forward()), ("gradient", pair.gradient())):
                 row = {"network": name, "size": size, "batch": batch, "what": what}
-                rows.append(row | compare(calls, batch, repeats, clock))
+                rows.append(row | compare(calls, batch, args.repeats, args.clock))
                 console.print(_summary(rows[-1]))
-    return rows
+    return {"limit": LIMIT, "rows": rows}, _page(rows)
+
+
+def _page(rows: list[dict[str, Any]]) -> Page:
+    note = (
+        "ms per photo, median (min … max), calls alternating. PyTorch runs under its fastest "
+        "memory format and number of threads, weights frozen. Ratio: ours over PyTorch's, ! marks "
+        f"those above {LIMIT}. Difference: relative L2 of the outputs or gradients."
+    )
+    headings = ("network", "side", "batch", "what", "ours", "PyTorch", "ratio", "difference")
+    bars = [
+        pages.Bar(f"{row['network']}, {row['what']}", (row["ours"], row["torch"]))
+        for row in rows
+        if "ours" in row
+    ]
+    title, legend = "Every network beside PyTorch", ("ours", "PyTorch")
+    return Page(title, note, headings, list(map(_cells, rows)), bars, legend, "ms")
+
+
+def _cells(row: dict[str, Any]) -> list[str]:
+    if "skipped" in row:
+        return [row["network"], "", "", row["skipped"], "", "", "", ""]
+    return [
+        row["network"],
+        str(row["size"]),
+        str(row["batch"]),
+        row["what"],
+        pages.spread(row["ours"]),
+        pages.spread(row["torch"]),
+        f"{row['ratio']:.2f}{'!' if row['ratio'] > LIMIT else ''}",
+        f"{row['difference']:.0e}",
+    ]
 
 
 def _summary(row: dict[str, Any]) -> str:
@@ -201,23 +228,6 @@ class Pair:
         return run
 
 
-def seeded_arrays(shapes: dict[str, tuple[int, ...]]) -> dict[str, np.ndarray]:
-    """Random arrays by our names: activations keep their size, norms and biases are not trivial."""
-    return {name: _seeded(name, shape) for name, shape in shapes.items()}
-
-
-def _seeded(name: str, shape: tuple[int, ...]) -> np.ndarray:
-    rng = np.random.default_rng(zlib.crc32(name.encode()))
-    leaf = name.rsplit("/", 1)[1]
-    if leaf == "kernel":
-        values = rng.normal(scale=np.prod(shape[:-1]) ** -0.5, size=shape)
-    elif leaf in ("scale", "var"):
-        values = rng.uniform(0.5, 1.5, shape)
-    else:
-        values = rng.normal(scale=0.1, size=shape)
-    return values.astype(np.float32)
-
-
 def torch_state(arrays: dict[str, np.ndarray]) -> dict[str, torch.Tensor]:
     """The same arrays under PyTorch's names and in its layouts."""
     state = {}
@@ -240,35 +250,12 @@ def compare(calls: Calls, batch: int, repeats: int, clock: str) -> dict[str, Any
         raise ValueError(
             f"the two sides differ: relative L2 {differences}, not {calls.allowed:.0e}"
         )
-    way = _faster(agreeing, clock)
-    timed: dict[str, list[float]] = {"ours": [], "torch": []}
-    for _ in range(repeats):
-        timed["ours"].append(_timed(calls.ours, clock) / batch)
-        timed["torch"].append(_timed(calls.theirs[way], clock) / batch)
-    medians = {side: float(np.median(times)) for side, times in timed.items()}
-    spread = {
-        side: {"median": medians[side], "min": min(times), "max": max(times)}
-        for side, times in timed.items()
-    }
-    ratio = medians["ours"] / medians["torch"]
+    way = timing.fastest(agreeing, clock)
+    sides = {"ours": calls.ours, "torch": calls.theirs[way]}
+    times = timing.alternated(sides, repeats, clock, batch)
+    ratio = times["ours"]["median"] / times["torch"]["median"]
     found = {"ratio": ratio, "difference": differences[way], "torch_under": way}
-    return spread | found | {"differences": differences}
-
-
-def _faster(calls: dict[str, Callable[[], Any]], clock: str) -> str:
-    """The way to run PyTorch whose best of a few calls is the shortest."""
-    best: dict[str, float] = {}
-    for name, call in calls.items():
-        call()
-        best[name] = min(_timed(call, clock) for _ in range(TRIALS))
-    return min(best, key=lambda name: best[name])
-
-
-def _timed(call: Callable[[], Any], clock: str) -> float:
-    now = time.perf_counter if clock == "wall" else time.process_time
-    start = now()
-    call()
-    return 1000 * (now() - start)
+    return times | found | {"differences": differences}
 
 
 def _difference(ours: Any, theirs: Any) -> float:

@@ -4,12 +4,19 @@ import json
 
 import numpy as np
 import pytest
+from conftest import tiny_network
 from rich.console import Console
+
+from configs import stargan
+from dfd_jax import channel
+from dfd_jax.forward import Opponents
 
 torch = pytest.importorskip("torch", reason="PyTorch is not installed")
 benchmark = pytest.importorskip("experiments.benchmark")
 networks = pytest.importorskip("experiments.benchmark_networks")
 clip = pytest.importorskip("experiments.benchmark_clip")
+train = pytest.importorskip("experiments.benchmark_train")
+attack = pytest.importorskip("experiments.benchmark_attack")
 
 SMALL_FOMM = {  # of what the twin reads off the arrays
     "kp_block_expansion": 4,
@@ -66,7 +73,7 @@ def test_a_memory_format_with_wrong_numbers_is_never_the_faster_one():
 
 
 def test_times_are_those_of_one_photo(monkeypatch):
-    monkeypatch.setattr(networks, "_timed", lambda call, clock: 12.0)
+    monkeypatch.setattr(networks.timing, "timed", lambda call, clock: 12.0)
     found = networks.compare(calls([1.0], {"contiguous": [1.0]}), 4, 3, "wall")
     assert found["ours"]["median"] == found["torch"]["median"] == 3.0
     assert found["ratio"] == 1.0
@@ -81,7 +88,7 @@ def test_every_network_with_a_converter_has_a_twin():
 
 def test_an_unknown_network_is_refused_with_the_known_ones(console):
     with pytest.raises(ValueError, match="known: stargan"):
-        networks.run(["stargun"], 32, [1], 1, "wall", console)
+        networks.run(benchmark.parse(["networks", "--networks", "stargun"]), console)
 
 
 def test_without_pytorch_it_says_how_to_get_it(monkeypatch):
@@ -91,7 +98,7 @@ def test_without_pytorch_it_says_how_to_get_it(monkeypatch):
 
 
 def test_a_converted_reenactment_equals_pytorch_over_a_whole_clip(console):
-    found = clip.run(128, 8, console, **SMALL_FOMM)
+    found = clip.compare(128, 8, console, **SMALL_FOMM)
     assert found["frames"] == 8
     assert 0 < found["largest"] <= clip.ALLOWED
 
@@ -100,4 +107,62 @@ def test_a_clip_that_differs_is_an_error(console, monkeypatch):
     ours = clip.our_frames
     monkeypatch.setattr(clip, "our_frames", lambda *inputs: ours(*inputs) + 0.001)
     with pytest.raises(ValueError, match="clip: off by"):
-        clip.run(128, 2, console, **SMALL_FOMM)
+        clip.compare(128, 2, console, **SMALL_FOMM)
+
+
+@pytest.fixture(scope="module")
+def method():
+    """Small random networks, whose detector enlarges what it gets."""
+    config = stargan.get_config()
+    config.data.size = 16
+    regions = tuple(channel.Region.of_side(side, 16) for side in (16, 24))
+    judges = (tiny_network("xception", 32), tiny_network("resnet18"))
+    against = Opponents((tiny_network("stargan"),), judges, regions)
+    return train.Method(config, tiny_network("unet"), against)
+
+
+def test_a_training_step_is_compared_with_the_same_step(method):
+    pair = train.Pair(method, 4)
+    assert pair.check()["difference_loss"] < 1e-4
+    # and both sides take the same way: Adam, schedule, clipping
+    ours, theirs = pair.ours(), pair.theirs()["contiguous, 1 threads"]
+    for _ in range(3):
+        logged = ours()[1]
+        found = theirs()
+    assert set(found) == set(logged)
+    np.testing.assert_allclose(logged["loss"], found["loss"], rtol=1e-2)
+    np.testing.assert_allclose(logged["gradient_norm"], found["gradient_norm"], rtol=0.1)
+
+
+def test_a_training_step_with_another_weight_of_a_term_is_no_comparison(method, monkeypatch):
+    pair, terms = train.Pair(method, 4), train.assembly.terms(method.config)
+    other = terms._replace(fake=2 * terms.fake)
+    monkeypatch.setattr(train.torch_twins, "train_step", with_terms(other))
+    with pytest.raises(ValueError, match="the two sides differ"):
+        pair.check()
+
+
+def with_terms(terms):
+    """PyTorch's training with other weights of Eq. 7."""
+    make = train.torch_twins.train_step
+
+    def changed(method, layout):
+        found = make(method, layout)
+        found.terms = terms
+        return found
+
+    return changed
+
+
+def test_an_attack_is_compared_with_the_same_attack(method):
+    found = attack.Pair(method, 4).check()
+    assert found["difference_gradient"] < 1e-3
+    assert found["difference_distance"] < 0.02
+
+
+def test_speed_up_is_pytorchs_time_over_ours(monkeypatch):
+    monkeypatch.setattr(train.timing, "timed", lambda call, clock: call())
+    args = benchmark.parse(["train", "--repeats", "1"])
+    found = train.compared({"ours": lambda: 20.0, "torch": lambda: 30.0}, args, 4)
+    assert found["speedup"] == pytest.approx(1.5)
+    assert found["ours"]["median"] == pytest.approx(200.0)  # four photos in 20 ms

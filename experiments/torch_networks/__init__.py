@@ -15,6 +15,7 @@ from experiments.torch_networks.fomm import (
 from experiments.torch_networks.generators import ganimation, stargan, stargan_discriminator
 from experiments.torch_networks.multi_attentional import multi_attentional
 from experiments.torch_networks.ops import State, part
+from experiments.torch_networks.unet import for_pixel_shuffle, unet
 
 __all__ = [
     "Keypoints",
@@ -23,6 +24,7 @@ __all__ = [
     "fomm_animate",
     "fomm_generator",
     "fomm_keypoints",
+    "for_pixel_shuffle",
     "ganimation",
     "multi_attentional",
     "part",
@@ -30,5 +32,6 @@ __all__ = [
     "resnet",
     "stargan",
     "stargan_discriminator",
+    "unet",
     "xception",
 ]

@@ -1,0 +1,110 @@
+"""Ten steps of PGD on StarGAN beside the same in PyTorch, photos a second."""
+
+import argparse
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from rich.console import Console
+
+from dfd_jax import attacks, pixels
+from dfd_jax.forward import Opponents
+from experiments import benchmark_method as methods
+from experiments import timing, torch_disrupter, torch_twins
+from experiments.benchmark_method import Method
+from experiments.benchmark_train import TARGET, compared, page
+from experiments.pages import Page
+
+PLAN = attacks.ATTACKS["PGD"]
+SAME_GRADIENT = 1e-2  # relative L2 of the first step's gradient
+SAME_DISTANCE = 5e-2  # relative, of the fakes' L2 at the end: signs of tiny gradients may differ
+
+
+def run(args: argparse.Namespace, console: Console) -> tuple[dict[str, Any], Page]:
+    """Both sides for every scale. ValueError if they compute different things."""
+    rows = []
+    for scale in args.scales:
+        method, batch = methods.open_method(scale), methods.BATCHES[scale]
+        pair = Pair(method, batch)
+        checked = pair.check()
+        ways = torch_twins.each_way(pair.theirs)
+        way = timing.fastest(ways, args.clock)
+        row = {"scale": scale, "size": method.size, "batch": batch, "torch_under": way}
+        calls = {"ours": pair.ours, "torch": ways[way]}
+        rows.append(row | compared(calls, args, batch) | checked)
+        console.print(f"PGD {scale}, batch {batch}: {rows[-1]['speedup']:.2f} x PyTorch")
+    about = f"{PLAN.steps} steps of PGD against StarGAN at the photos' own size, no detectors."
+    return {"target": TARGET, "rows": rows}, page(f"PGD-{PLAN.steps}", about, rows)
+
+
+class Pair:
+    """The same attack on the same photos from the same start, here and there."""
+
+    def __init__(self, method: Method, photos: int) -> None:
+        (self.generator,) = method.against.generators
+        batch = method.batch(photos)
+        self.images = pixels.from_uint8(jnp.asarray(batch["images"]))
+        labels = jnp.asarray(batch["attributes"])
+        self.condition = self.generator.test_condition(labels, self.generator.conditions[0])
+        call = jax.jit(lambda net, x, c: net(x, c))
+        self.fakes = lambda images: call(self.generator, images, self.condition)
+        self.references = self.fakes(self.images)
+        eps = pixels.levels_to_units(PLAN.start_255)
+        start = np.random.default_rng(1).uniform(-eps, eps, self.images.shape)
+        self.start = jnp.asarray(start, jnp.float32)
+
+    def ours(self) -> jax.Array:
+        """The perturbations that were found."""
+        found = attacks.attack(
+            Opponents((self.generator,), (), ()),
+            self.images,
+            [(self.condition,)],
+            PLAN,
+            jax.random.key(0),
+            references=(self.references,),
+            start=self.start,
+        )
+        return jax.block_until_ready(found)
+
+    def theirs(self, layout: Any) -> Callable[[], Any]:
+        """The same in PyTorch."""
+        generator = torch_twins.generator_of(self.generator, layout)
+        images, condition, references, start = self._inputs(layout)
+        return lambda: torch_disrupter.pgd(generator, images, condition, references, start, PLAN)
+
+    def check(self) -> dict[str, float]:
+        """Differences of the first gradient, and of how far the fakes are driven in the end."""
+        layout = next(iter(torch_twins.FORMATS.values()))
+        generator = torch_twins.generator_of(self.generator, layout)
+        theirs = torch_disrupter.ascent(generator, *self._inputs(layout))
+        aim = attacks.Aim((self.condition,), (self.references,))
+        against = Opponents((self.generator,), (), ())
+        terms = attacks.Objective(distortion=1.0, budget=0.0, fake=0.0, real=0.0)
+        ours, _ = attacks.gradient(self.start, against, self.images, aim, terms)
+        driven = [self._distance(self.ours()), self._distance(_nhwc(self.theirs(layout)()))]
+        found = {
+            "difference_gradient": timing.relative_l2(np.asarray(ours), _nhwc(theirs)),
+            "difference_distance": abs(driven[0] / driven[1] - 1),
+        }
+        is_same = found["difference_gradient"] <= SAME_GRADIENT
+        if not (is_same and found["difference_distance"] <= SAME_DISTANCE):
+            raise ValueError(
+                f"the two sides differ: {found}, allowed {SAME_GRADIENT} and {SAME_DISTANCE}"
+            )
+        return found
+
+    def _inputs(self, layout: Any) -> tuple[Any, ...]:
+        images, references, start = (
+            torch_twins.images(np.asarray(x), layout)
+            for x in (self.images, self.references, self.start)
+        )
+        return images, torch_twins.vectors(self.condition), references, start
+
+    def _distance(self, deltas: Any) -> float:
+        return float(jnp.square(self.fakes(self.images + deltas) - self.references).mean())
+
+
+def _nhwc(tensor: Any) -> np.ndarray:
+    return tensor.detach().numpy().transpose(0, 2, 3, 1)

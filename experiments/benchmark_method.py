@@ -1,0 +1,107 @@
+"""What is trained and attacked in the benchmark: configs/stargan.py, at its own size or in full."""
+
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from flax import traverse_util
+
+from configs import stargan
+from dfd_jax import assembly, channel, models, steps
+from dfd_jax.config import Config
+from dfd_jax.forward import Opponents
+from dfd_jax.models.frozen import Card, FrozenPerturber
+from dfd_jax.state import TrainState, create_state
+from experiments.benchmark_weights import seeded_arrays
+
+BATCHES = {"zoo": 8, "full": 2}  # photos in a training step, by scale
+FULL_SIZE = 128  # of StarGAN as its authors publish it
+
+
+class Method(NamedTuple):
+    """P and all that it is trained against."""
+
+    config: Config
+    perturber: FrozenPerturber
+    against: Opponents
+
+    @property
+    def size(self) -> int:
+        """Side of the photos."""
+        return self.config.data.size
+
+    @property
+    def label_names(self) -> tuple[str, ...]:
+        """What the generator's conditions are made of."""
+        return assembly.label_names(self.against.generators)
+
+    def batch(self, photos: int) -> dict[str, np.ndarray]:
+        """A training batch, of noise: what is in the photos changes no time."""
+        rng = np.random.default_rng(0)
+        shape = (photos, self.size, self.size, 3)
+        labels = rng.integers(0, 2, (photos, len(self.label_names)))
+        images = rng.integers(0, 256, shape).astype(np.uint8)
+        return {"images": images, "attributes": labels.astype(np.float32)}
+
+    def train_step(self, tx: optax.GradientTransformation) -> steps.TrainStep:
+        """The step of `python -m dfd_jax.train`."""
+        return steps.make_train_step(
+            self.perturber,
+            tx,
+            assembly.budget(self.perturber.card),
+            assembly.terms(self.config),
+            self.label_names,
+            (self.config.condition,),
+        )
+
+    def state(self, tx: optax.GradientTransformation) -> TrainState:
+        """Its first state."""
+        return create_state(self.perturber, tx)
+
+
+def open_method(scale: str) -> Method:
+    """StarGAN, Xception and a U-Net; "zoo": the trained ones that ship with the package, with
+    ResNet-18 beside, at 64 px; "full": of the published sizes, with random weights.
+    """
+    config = stargan.get_config()
+    if scale == "zoo":
+        config.detectors = ("zoo:xception", "zoo:resnet18")
+        return Method(config, assembly.perturber(config), assembly.opponents(config))
+    config.data.size = FULL_SIZE
+    config.perturber.hyper = {"width": 64, "depth": 5}
+    config.generators, config.detectors, config.channel.regions = (), (), (FULL_SIZE, 178, 256)
+    names = ("Black_Hair", "Blond_Hair", "Brown_Hair", "Male", "Young")
+    generator = _seeded(Card("stargan", {}, FULL_SIZE, condition=names))
+    detector = _seeded(Card("xception", {}, 299, real_index=0))
+    regions = tuple(channel.Region.of_side(side, FULL_SIZE) for side in config.channel.regions)
+    against = Opponents((generator,), (detector,), regions)
+    return Method(config, assembly.perturber(config), against)
+
+
+def _seeded(card: Card) -> Any:
+    net = models.build(card)
+    arrays = seeded_arrays(models.variable_shapes(card))
+    return net.with_variables(jax.device_put(traverse_util.unflatten_dict(arrays, sep="/")))
+
+
+class Draw(NamedTuple):
+    """What chance decides for a step."""
+
+    condition: jax.Array
+    region: int
+
+
+def draws(method: Method, key: jax.Array, attributes: Any, count: int) -> list[Draw]:
+    """What the first steps of a training draw, by the rules of steps.py and channel.py."""
+    (generator,), regions = method.against.generators, method.against.regions
+    found = []
+    for step in range(count):
+        condition_rng, channel_rng = jax.random.split(jax.random.fold_in(key, step))
+        condition = generator.sample_condition(
+            jax.random.fold_in(condition_rng, 0), jnp.asarray(attributes), method.config.condition
+        )
+        region = jax.random.randint(channel_rng, (), 0, len(regions))
+        found.append(Draw(condition, int(region)))
+    return found
