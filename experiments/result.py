@@ -10,7 +10,7 @@ from absl import flags
 from dfd_jax import cli, picture, report, writer
 from dfd_jax.config import Config
 from dfd_jax.wording import Cell, Row, Table, interval, number, percent, psnr
-from experiments import rows
+from experiments import pages, rows
 from experiments.setting import Setting, described
 
 RESULTS = pathlib.Path(__file__).parent / "results"
@@ -24,10 +24,13 @@ class Result(NamedTuple):
     tables: Sequence[Table]
     settings: list[Setting]
     figures: dict[str, Any]  # for the JSON
+    bars: Sequence[pages.Bar] = ()  # its picture
+    legend: Sequence[str] = ()  # what a bar's values are
+    unit: str = ""
 
 
 def run(name: str, make: Callable[[Config, pathlib.Path, Any], Result]) -> None:
-    """Make a table as a command: print it, and write NAME.json and .md in --out."""
+    """Make a table as a command: print it, and write NAME.json, .md and .svg in --out."""
     flags.DEFINE_string("out", str(RESULTS), "Folder of the results.")
 
     def main() -> None:
@@ -42,8 +45,9 @@ def run(name: str, make: Callable[[Config, pathlib.Path, Any], Result]) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         data = {"table": name, **about, "sentence": found.sentence, "figures": found.figures}
         writer.replace_text(folder / f"{name}.json", json.dumps(data, indent=1) + "\n")
-        writer.replace_text(folder / f"{name}.md", markdown(found, about))
-        console.print(f"wrote {folder / name}.json and .md", highlight=False)
+        writer.replace_text(folder / f"{name}.svg", pages.drawing(_page(found)))
+        writer.replace_text(folder / f"{name}.md", markdown(found, about, f"{name}.svg"))
+        console.print(f"wrote {folder / name}.json, .md and .svg", highlight=False)
 
     cli.run(main, with_config=True, default="configs/experiments.py")
 
@@ -68,14 +72,19 @@ def save_figure(
     return path
 
 
-def markdown(found: Result, about: dict[str, Any]) -> str:
+def _page(found: Result) -> pages.Page:
+    return pages.Page(found.title, "", (), (), found.bars, found.legend, found.unit)
+
+
+def markdown(found: Result, about: dict[str, Any], picture: str) -> str:
     """The table as a page of its own."""
     side = f"{about['region']} px files" if about["region"] else "files as they are"
     small = (
         f"{about['photos']} test photos ({about['source']}), {side}, seed {about['seed']}, commit "
         f"{about['commit']}. How every number is defined: [README](../README.md)."
     )
-    blocks = [f"# {found.title}", found.sentence, *map(report.markdown_of, found.tables), small]
+    blocks = [f"# {found.title}", found.sentence, f"![{found.title}]({picture})"]
+    blocks += [*map(report.markdown_of, found.tables), small]
     return "\n\n".join(blocks) + "\n"
 
 

@@ -5,7 +5,7 @@ from typing import Any
 
 from dfd_jax.config import Config
 from dfd_jax.wording import Cell, Row, Table, number
-from experiments import compared, paper, result, rows
+from experiments import bars, compared, paper, result, rows
 from experiments.result import Result
 from experiments.setting import open_setting
 
@@ -25,7 +25,12 @@ def make(config: Config, workdir: pathlib.Path, console: Any) -> Result:
     tables = [_table(setting, found), result.details(setting, found), result.costs(setting, found)]
     figures = {"claims": held, "rows": found}
     title = "Table 1: StarGAN, five conditions (in brackets the paper's)"
-    return Result(title, sentence, tables, [setting], figures)
+    pairs = [
+        bars.compared(f"{condition}, {name}", found, ("PGD", compared.MAIN), name, condition)
+        for condition in setting.conditions[setting.generator]
+        for name in config.detectors
+    ]
+    return Result(title, sentence, tables, [setting], figures, pairs, ("PGD", "P"), "F1")
 
 
 def _table(setting: Any, found: list[rows.Row]) -> Table:

@@ -5,7 +5,7 @@ from typing import Any
 
 from dfd_jax.config import Config
 from dfd_jax.wording import Cell, Row, Table, number
-from experiments import compared, paper, result, rows
+from experiments import bars, compared, paper, result, rows
 from experiments.result import Result
 from experiments.setting import Setting, open_setting
 
@@ -28,7 +28,12 @@ def make(config: Config, workdir: pathlib.Path, console: Any) -> Result:
         tables += [result.costs(setting, found[setting.generator])]
     figures = {"claims": held, "rows": found}
     title = "Table 2: generators by detectors (in brackets the paper's)"
-    return Result(title, sentence, tables, settings, figures)
+    pairs = [
+        bars.compared(f"{generator}, {name}", measured, ("PGD", compared.MAIN), name)
+        for generator, measured in found.items()
+        for name in detectors
+    ]
+    return Result(title, sentence, tables, settings, figures, pairs, ("PGD", "P"), "F1")
 
 
 def _table(settings: list[Setting], found: dict[str, list[rows.Row]]) -> Table:

@@ -5,7 +5,8 @@ from typing import Any
 
 from dfd_jax.config import Config
 from dfd_jax.wording import Cell, Row, Table, number
-from experiments import compared, paper, result, rows
+from experiments import bars, compared, paper, result, rows
+from experiments.pages import Bar
 from experiments.result import Result
 from experiments.setting import open_setting
 from experiments.training import trained
@@ -44,7 +45,13 @@ def make(config: Config, workdir: pathlib.Path, console: Any) -> Result:
     headers = ("generator", "row", "precision", "recall", "F1", "R'", "q", "floor…cap")
     tables = [Table("by the multi-attentional detector", headers, tuple(lines), keys=2)]
     title = "Table 3: the multi-attentional detector (in brackets the paper's)"
-    return Result(title, "; ".join(said) + ".", tables, settings, {"rows": found})
+    each = [
+        Bar(f"{generator}: {row['row']}", [bars.f1(row, DETECTOR)])
+        for generator, measured in found.items()
+        for row in measured
+    ]
+    said = "; ".join(said) + "."
+    return Result(title, said, tables, settings, {"rows": found}, each, (), "F1")
 
 
 def _theirs(generator: str, row: str) -> tuple[float, float, float] | None:

@@ -5,7 +5,8 @@ from typing import Any
 
 from dfd_jax.config import Config
 from dfd_jax.wording import Cell, Row, Table, number
-from experiments import compared, paper, result, rows
+from experiments import bars, compared, paper, result, rows
+from experiments.pages import Bar
 from experiments.result import Result
 from experiments.rows import NOTHING, Entry
 from experiments.setting import open_setting
@@ -47,7 +48,13 @@ def make(config: Config, workdir: pathlib.Path, console: Any) -> Result:
         f"{len(lost)} pairs of generator and detector."
     )
     title = "Table 4: what detectors judge real (in brackets the paper's)"
-    return Result(title, sentence, [table], settings, {"shares": figures})
+    pairs = [
+        Bar(f"{generator}, {name}", [bars.exact(of[kind]) for kind in INPUTS[2:]])
+        for generator, by_detector in figures.items()
+        for name, of in by_detector.items()
+    ]
+    shown = {"shares": figures}
+    return Result(title, sentence, [table], settings, shown, pairs, INPUTS[2:], "judged real")
 
 
 if __name__ == "__main__":

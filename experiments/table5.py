@@ -5,7 +5,7 @@ from typing import Any
 
 from dfd_jax.config import Config
 from dfd_jax.wording import Cell, Row, Table, number
-from experiments import compared, paper, result, rows
+from experiments import bars, compared, paper, result, rows
 from experiments.result import Result
 from experiments.rows import NOTHING, Entry
 from experiments.setting import open_setting
@@ -51,7 +51,13 @@ def make(config: Config, workdir: pathlib.Path, console: Any) -> Result:
     table = Table("GANimation: F1", headers, tuple(lines))
     title = "Table 5: from one detector to another (in brackets the paper's)"
     tables = [table, result.details(setting, measured), result.costs(setting, measured)]
-    return Result(title, sentence, tables, [setting], {"f1": f1, "worse": worse})
+    pairs = [
+        bars.compared(f"{row}, by {name}", measured, (NOTHING.name, row), name)
+        for row in worse
+        for name in config.detectors
+    ]
+    figures = {"f1": f1, "worse": worse}
+    return Result(title, sentence, tables, [setting], figures, pairs, ("no P", "with P"), "F1")
 
 
 if __name__ == "__main__":

@@ -5,7 +5,8 @@ from typing import Any
 
 from dfd_jax.config import Config
 from dfd_jax.wording import Cell, Row, Table, number, percent
-from experiments import compared, paper, rows
+from experiments import bars, compared, paper, rows
+from experiments.pages import Bar
 from experiments.result import Result, run
 from experiments.rows import Entry
 from experiments.setting import open_setting
@@ -40,7 +41,12 @@ def make(config: Config, workdir: pathlib.Path, console: Any) -> Result:
     sentence = f"The ensemble's P disrupts: {shown}."
     table = Table("L2 and share disrupted", headers, tuple(lines))
     title = "Table 6: from one generator to another (in brackets the paper's)"
-    return Result(title, sentence, [table], settings, {"cells": figures})
+    each = [
+        Bar(f"P for {row}, on {generator}", [bars.exact(found["disrupted"])])
+        for row, of in figures.items()
+        for generator, found in of.items()
+    ]
+    return Result(title, sentence, [table], settings, {"cells": figures}, each, (), "disrupted")
 
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@ from typing import Any
 
 from dfd_jax.config import Config
 from dfd_jax.wording import Cell, Row, Table, number
-from experiments import paper, result, rows
+from experiments import bars, paper, result, rows
 from experiments.result import Result
 from experiments.rows import NOTHING, Entry
 from experiments.setting import open_setting
@@ -53,7 +53,13 @@ def make(config: Config, workdir: pathlib.Path, console: Any) -> Result:
     tables = [Table("StarGAN: F1 by Xception", headers, tuple(lines))]
     tables += [result.details(setting, measured), result.costs(setting, measured)]
     figures = {"f1": f1, "disrupted": disrupted}
-    return Result(title, sentence, tables, [setting], figures)
+    pairs = [
+        bars.compared(f"{row}, for {c}", measured, (NOTHING.name, row), DETECTOR, c)
+        for row in f1
+        if row != NOTHING.name
+        for c in paper.TABLE7
+    ]
+    return Result(title, sentence, tables, [setting], figures, pairs, ("no P", "with P"), "F1")
 
 
 if __name__ == "__main__":

@@ -5,7 +5,8 @@ from typing import Any
 
 from dfd_jax.config import Config
 from dfd_jax.wording import MISSING, Cell, Row, Table, number, percent
-from experiments import compared, paper, result, rows
+from experiments import bars, compared, paper, result, rows
+from experiments.pages import Bar
 from experiments.result import Result
 from experiments.setting import open_setting
 
@@ -26,7 +27,13 @@ def make(config: Config, workdir: pathlib.Path, console: Any) -> Result:
     tables = [_table(found), *(result.costs(s, found[s.generator]) for s in settings)]
     figures = {"rows": found}
     title = "Table 8: distortion of the fakes (in brackets the paper's)"
-    return Result(title, "; ".join(said) + ".", tables, settings, figures)
+    each = [
+        Bar(f"{generator}: {row['row']}", [bars.disrupted(row)])
+        for generator, measured in found.items()
+        for row in measured
+    ]
+    said = "; ".join(said) + "."
+    return Result(title, said, tables, settings, figures, each, (), "disrupted")
 
 
 def _table(found: dict[str, list[rows.Row]]) -> Table:

@@ -18,7 +18,8 @@ from dfd_jax.config import Config
 from dfd_jax.forward import Opponents
 from dfd_jax.protector import Protector
 from dfd_jax.wording import Cell, Row, Table, number
-from experiments import paper, rows
+from experiments import bars, paper, rows
+from experiments.pages import Bar
 from experiments.result import Result, run
 from experiments.setting import Setting, open_setting, protector
 
@@ -52,7 +53,13 @@ def make(config: Config, workdir: pathlib.Path, console: Any) -> Result:
     title = (
         f"Table 9: seconds a photo, {config.attack_steps} steps of PGD (in brackets the paper's)"
     )
-    return Result(title, "; ".join(said) + ".", tables, settings, figures)
+    each = [
+        Bar(f"{generator}, batch {batch}", [bars.exact(found["ratio"])])
+        for generator, by_batch in figures.items()
+        for batch, found in by_batch.items()
+    ]
+    said = "; ".join(said) + "."
+    return Result(title, said, tables, settings, figures, each, (), "times as fast")
 
 
 def _timed(setting: Setting) -> dict[Any, dict[str, float]]:

@@ -10,7 +10,7 @@ from rich.console import Console
 from configs import experiments as configs_experiments
 from dfd_jax import models, report
 from dfd_jax.models.frozen import Card
-from experiments import compared, paper, result, rows, table1, table2, table4, table6
+from experiments import bars, compared, pages, paper, result, rows, table1, table2, table4, table6
 from experiments.rows import NOISE, NOTHING, Entry
 from experiments.setting import open_setting
 
@@ -84,8 +84,11 @@ def test_a_generator_that_the_config_lacks_is_named(config, tmp_path):
 def test_table_4_and_6_from_start_to_files(config, setting):
     for table in (table4, table6):
         found = table.make(config, setting.workdir, console())
-        text = result.markdown(found, {"region": 16, "photos": 4, "source": "", "seed": 0, **ABOUT})
+        about = {"region": 16, "photos": 4, "source": "", "seed": 0, **ABOUT}
+        text = result.markdown(found, about, "t.svg")
         assert found.sentence in text
+        assert "](t.svg)" in text
+        assert pages.drawing(result._page(found)).count("<rect") > len(found.bars)
         assert json.dumps(found.figures)
         for shown in found.tables:
             assert all(len(row.cells) == len(shown.headers) for row in shown.rows), shown.title
@@ -139,6 +142,15 @@ def test_what_can_be_gained_is_gained_when_nothing_passes():
     low, high = result.f1_interval(fake_row("P", 0.5)["cells"][0]["detectors"]["xception"])
     assert low == pytest.approx(2 / 2.51)
     assert high == pytest.approx(2 / 2.49)
+
+
+def test_a_picture_puts_two_rows_side_by_side_with_their_intervals():
+    found = [fake_row("PGD", 0.5), fake_row("P", 0.1)]
+    bar = bars.compared("Male, xception", found, ("PGD", "P"), "xception", "Male")
+    assert [value["median"] for value in bar.values] == pytest.approx([2 / 2.5, 2 / 2.1])
+    assert bar.values[1]["min"] == pytest.approx(2 / 2.11)
+    assert bar.values[1]["max"] == pytest.approx(2 / 2.09)
+    assert bars.disrupted(found[0]) == {"median": 1.0, "min": 0.9, "max": 1.0}
 
 
 def test_every_table_of_details_has_a_line_for_each_detector_and_row():
