@@ -75,7 +75,7 @@ def markdown(page: Page, setting: dict[str, Any], picture: str | None) -> str:
 
 def drawing(page: Page) -> str:
     """The bars as SVG: medians, and a line from the least to the largest value."""
-    largest = max(value["max"] for bar in page.bars for value in bar.values)
+    largest = max(value["max"] for bar in page.bars for value in bar.values) or 1.0
     height = ROW * (len(page.bars) + 1) + 12
     parts = [_text(LEFT, 16, page.title, "start"), *_legend(page)]
     for number, bar in enumerate(page.bars):

@@ -4,6 +4,8 @@ net = models.load("detector.safetensors")       # or models.load("zoo:xception")
 p_real = net(images)                            # see frozen.py for the two levels of use
 """
 
+import dataclasses
+import functools
 import hashlib
 import os
 import pathlib
@@ -128,6 +130,11 @@ def save(path: str | os.PathLike[str], variables: Any, card: Card, dtype: Any = 
 
 def variable_shapes(card: Card) -> dict[str, tuple[int, ...]]:
     """`/`-joined names of a network's variables → shapes, without computing anything."""
+    return dict(_variable_shapes(dataclasses.replace(card, source={}, info={})))
+
+
+@functools.cache  # tracing a large network takes seconds, and programs ask more than once
+def _variable_shapes(card: Card) -> dict[str, tuple[int, ...]]:
     module = _module(card, jnp.float32)
     tree = jax.eval_shape(module.init, jax.random.key(0), *_example_inputs(module, card))
     flat: dict[str, Any] = traverse_util.flatten_dict(tree, sep="/")

@@ -149,6 +149,7 @@ def _depthwise_backward(
 _depthwise.defvjp(_depthwise_forward, _depthwise_backward)
 
 
+@functools.partial(jax.jit, static_argnums=2)  # traced once for all layers of one shape
 def _shifted_sum(padded: Array, kernel: Array, stride: int) -> Array:
     """The padded array times each entry of the kernel [k k 1 c], shifted, every stride-th pixel."""
     size = len(kernel)
