@@ -77,7 +77,7 @@ def together(step: Step) -> Step:
     def run(*arguments: Any) -> Any:
         if not compiled:
             compiled.append(step.lower(*arguments).compile())
-            _wait("compiled")
+            _wait(f"compiled {step.__name__}")
         return compiled[0](*arguments)
 
     return cast(Step, run)

@@ -18,7 +18,7 @@ import optax
 from flax import struct
 from jaxtyping import Array, Float, Int, UInt8
 
-from dfd_jax import assembly, models, optimizer, perceptual, pixels
+from dfd_jax import assembly, models, optimizer, perceptual, pixels, processes
 from dfd_jax.config import Config
 from dfd_jax.models import layers, warp
 from dfd_jax.models.frozen import Card, FrozenNetwork
@@ -134,7 +134,7 @@ def make_train_step(training: MotionTraining) -> MotionStep:
         )
         return MotionState(state.step + 1, variables, averaged, opt), logged
 
-    jitted = jax.jit(update, donate_argnums=0)
+    jitted = processes.together(jax.jit(update, donate_argnums=0))
     on_device: dict[str, Any] = {}  # the judge, where the state is: it is sent there once
 
     def step(
@@ -142,7 +142,8 @@ def make_train_step(training: MotionTraining) -> MotionStep:
     ) -> tuple[MotionState, dict[str, Array]]:
         logged: dict[str, Array] = {}
         if not on_device:
-            on_device["judge"] = jax.device_put(training.judge, state.step.sharding)
+            judge = jax.device_get(training.judge)
+            on_device["judge"] = jax.device_put(judge, state.step.sharding)
         for batch in batches:
             state, logged = jitted(state, on_device["judge"], batch, key)
         return state, logged

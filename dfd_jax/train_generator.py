@@ -63,7 +63,7 @@ def train(
 
     method = method_of(config.generator.model)
     training = method.new_training(config)
-    train_step = processes.together(method.make_train_step(training))
+    train_step = method.make_train_step(training)
     key = sharding.replicate(jax.random.key(config.seed), mesh)
     state = sharding.replicate(method.create_state(training), mesh)
 

@@ -14,7 +14,7 @@ import optax
 from flax import struct
 from jaxtyping import Array, Float, Int
 
-from dfd_jax import assembly, models, optimizer, pixels
+from dfd_jax import assembly, models, optimizer, pixels, processes
 from dfd_jax.config import Config
 from dfd_jax.models.frozen import Card, FrozenGenerator, FrozenNetwork
 from dfd_jax.models.generators.ganimation import GANimation, compose
@@ -154,8 +154,8 @@ def make_train_step(training: GanTraining) -> GanStep:
             step=state.step + 1, generator=generator, averaged=averaged, generator_opt=opt
         ), logged
 
-    update_critic = jax.jit(critic_step, donate_argnums=0)
-    update_generator = jax.jit(generator_step, donate_argnums=0)
+    update_critic = processes.together(jax.jit(critic_step, donate_argnums=0))
+    update_generator = processes.together(jax.jit(generator_step, donate_argnums=0))
 
     def step(
         state: GanState, batches: Sequence[Batch], key: Array
