@@ -33,9 +33,9 @@ class Networks(NamedTuple):
     detectors: tuple[FrozenDetector, ...]
 
 
-def network(model: str, size: int, dtype: Any, frames: int = 1) -> Any:
+def network(model: str, size: int, dtype: Any, frames: int = 1, platform: str | None = None) -> Any:
     """The full-size network of a model: detectors at the size that their authors use, others at
-    `size`; one that animates makes `frames` frames of each photo.
+    `size`; one that animates makes `frames` frames of each photo. `platform`: see `models.outline`.
     """
     frozen = models.MODELS[model].frozen
     if issubclass(frozen, FrozenDetector):
@@ -44,12 +44,12 @@ def network(model: str, size: int, dtype: Any, frames: int = 1) -> Any:
         card = Card(model, HYPER, size, budget={"eps_255": 6.375, "bound": "tanh"})
     else:
         card = Card(model, {}, size, condition=LABELS if model == "stargan" else ())
-    return of_card(card, dtype, frames)
+    return of_card(card, dtype, frames, platform)
 
 
-def of_card(card: Card, dtype: Any, frames: int = 1) -> Any:
+def of_card(card: Card, dtype: Any, frames: int = 1, platform: str | None = None) -> Any:
     """The network of a card; if it animates, with a motion that makes `frames` frames a photo."""
-    net = models.outline(card, dtype)
+    net = models.outline(card, dtype, platform)
     if isinstance(net, FOMM):
         still = jnp.zeros((2, card.input_size, card.input_size, 3), jnp.uint8)
         return net.with_motions({"still": still}, frames)

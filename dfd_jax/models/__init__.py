@@ -73,14 +73,15 @@ def build(card: Card, seed: int = 0, dtype: Any = jnp.float32) -> FrozenNetwork:
     return MODELS[card.model].frozen(variables=variables, module=module, card=card)
 
 
-def outline(card: Card, dtype: Any = jnp.float32) -> FrozenNetwork:
+def outline(card: Card, dtype: Any = jnp.float32, platform: str | None = None) -> FrozenNetwork:
     """The network a card describes with the shapes of its variables in their place: to compile for
-    ahead of time, where nothing is computed. ValueError as for `build`.
+    a platform ahead of time, where nothing is computed (None: this machine's). ValueError as for
+    `build`.
     """
     flat = variable_shapes(card)
     shapes = {name: jax.ShapeDtypeStruct(shape, jnp.float32) for name, shape in flat.items()}
     variables = traverse_util.unflatten_dict(shapes, sep="/")
-    module = _module(card, dtype)
+    module = _module(card, dtype, platform)
     return MODELS[card.model].frozen(variables=variables, module=module, card=card)
 
 
@@ -172,12 +173,18 @@ def _resolve(path: str | os.PathLike[str]) -> pathlib.Path:
     return pathlib.Path(text)
 
 
-def _module(card: Card, dtype: Any) -> nn.Module:
+def _module(card: Card, dtype: Any, platform: str | None = None) -> nn.Module:
+    """The Flax module of a card. Some have forms of the same computation that only a TPU runs
+    faster: this is where they are chosen.
+    """
     if card.model not in MODELS:
         raise ValueError(f"unknown model {card.model!r}; known: {', '.join(sorted(MODELS))}")
     hyper = {k: tuple(v) if isinstance(v, list) else v for k, v in card.hyper.items()}
+    module = MODELS[card.model].module
+    if "for_tpu" in module.__dataclass_fields__:
+        hyper["for_tpu"] = (platform or jax.default_backend()) == "tpu"
     try:
-        return MODELS[card.model].module(**hyper, dtype=dtype)
+        return module(**hyper, dtype=dtype)
     except TypeError as error:
         raise ValueError(f"{card.model}: hyper-parameters do not fit ({error})") from error
 

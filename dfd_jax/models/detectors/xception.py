@@ -21,6 +21,7 @@ class Xception(nn.Module):
     middle_blocks: int = 8
     num_classes: int = 2
     dropout: float = 0.0
+    for_tpu: bool = False
     dtype: Any = jnp.float32
 
     def __call__(
@@ -80,11 +81,12 @@ class Xception(nn.Module):
         return x + y
 
     def _separable(self, name: str, x: Array, features: int) -> Array:
-        x = layers.DepthwiseConv(dtype=self.dtype, name=f"{name}.conv1")(x)
-        return self._conv(f"{name}.pointwise", x, features, 1, 1)
+        wise = layers.DepthwiseConv(for_tpu=self.for_tpu, dtype=self.dtype, name=f"{name}.conv1")
+        return self._conv(f"{name}.pointwise", wise(x), features, 1, 1)
 
     def _conv(self, name: str, x: Array, features: int, size: int, stride: int) -> Array:
-        return Conv(features, size, stride, dtype=self.dtype, name=name)(x)
+        of = Conv(features, size, stride, for_tpu=self.for_tpu, dtype=self.dtype, name=name)
+        return of(x)
 
     def _norm(self, name: str, x: Array, train: bool) -> Array:
         return layers.BatchNorm(dtype=self.dtype, name=name)(x, train)

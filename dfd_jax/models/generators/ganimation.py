@@ -36,9 +36,8 @@ class AttentionGenerator(Trunk):
     ) -> tuple[Float[Array, "b h w 3"], Float[Array, "b h w 1"]]:
         features = self.features(x, c)
         self.sow("intermediates", "features", features)
-        colour = jnp.tanh(self.conv("img_reg.0", features, 3, 7).astype(jnp.float32))
-        logits = self.conv("attetion_reg.0", features, 1, 7)
-        attention = nn.sigmoid(logits.astype(jnp.float32))
+        colour = jnp.tanh(self.head("img_reg.0", features, 3))
+        attention = nn.sigmoid(self.head("attetion_reg.0", features, 1))
         return colour, saturated(attention) if self.saturate_mask else attention
 
 

@@ -12,8 +12,8 @@ import jax.numpy as jnp
 from flax import struct
 from jaxtyping import Array, Float, Int
 
-from dfd_jax.models import layers
-from dfd_jax.models.convolution import Conv, ConvTranspose
+from dfd_jax.models import cells, layers
+from dfd_jax.models.convolution import Conv, ConvTranspose, Kernel
 from dfd_jax.models.frozen import FrozenGenerator
 
 HAIR_COLOURS = ("Black_Hair", "Blond_Hair", "Brown_Hair", "Gray_Hair")
@@ -23,37 +23,63 @@ LEAKY_SLOPE = 0.01
 class Trunk(nn.Module):
     """What StarGAN's and GANimation's generators have in common: all but their last layers.
 
-    A subclass calls `features`, and `conv` for its heads, from its own compact `__call__`.
+    A subclass calls `features`, and `head` for its heads, from its own compact `__call__`.
     """
 
     conv_dim: int = 64
     c_dim: int = 5
     blocks: int = 6
+    for_tpu: bool = False  # the widest maps as cells, see cells.py
     dtype: Any = jnp.float32
 
     def features(
         self, x: Float[Array, "b h w 3"], c: Float[Array, "b c_dim"]
-    ) -> Float[Array, "b h w conv_dim"]:
-        """Images in [-1, 1] and a condition → what the heads see. Sides: multiples of 4."""
+    ) -> Float[Array, "b h2 w2 _"]:
+        """Images in [-1, 1] and a condition → what `head` takes. Sides: multiples of 4."""
         planes = jnp.broadcast_to(c[:, None, None, :], (*x.shape[:3], c.shape[-1]))
-        x = jnp.concatenate([x, planes.astype(x.dtype)], axis=-1)
-        x = self._norm(1, self.conv("main.0", x, self.conv_dim, 7), relu=True)
-        for index, factor in ((3, 2), (6, 4)):
-            x = self.conv(f"main.{index}", x, self.conv_dim * factor, 4, stride=2)
-            x = self._norm(index + 1, x, relu=True)
+        x = jnp.concatenate([x, planes.astype(x.dtype)], axis=-1).astype(self.dtype)
+        x = self._norm(4, self._enter(x), relu=True)
+        x = self._norm(7, self.conv("main.6", x, self.conv_dim * 4, 4, stride=2), relu=True)
         self.sow("intermediates", "encoded", x)
         for index in range(9, 9 + self.blocks):
             x = self._residual(index, x)
         self.sow("intermediates", "transformed", x)
-        for index, factor in ((9 + self.blocks, 2), (12 + self.blocks, 1)):
-            x = self._up(f"main.{index}", x, self.conv_dim * factor)
-            x = self._norm(index + 1, x, relu=True)
-        return x
+        x = self._up(f"main.{9 + self.blocks}", x, self.conv_dim * 2)
+        return self._leave(12 + self.blocks, self._norm(10 + self.blocks, x, relu=True))
+
+    def head(self, name: str, x: Array, features: int) -> Float[Array, "b h w features"]:
+        """The last convolution, of what `features` returns; float32."""
+        if self.for_tpu:
+            kernel = self._kernel(name, 7, self.conv_dim, features)
+            return cells.gather(x, kernel, offset=1)
+        return self.conv(name, x, features, 7).astype(jnp.float32)
+
+    def _enter(self, x: Array) -> Array:
+        """The first two convolutions, and the norm between them."""
+        d = self.conv_dim
+        if self.for_tpu:
+            x = cells.spread(x, self._kernel("main.0", 7, x.shape[-1], d))
+            x = self._norm(1, x, relu=True, offset=1)
+            return cells.halve(x, self._kernel("main.3", 4, d, 2 * d))
+        x = self._norm(1, self.conv("main.0", x, d, 7), relu=True)
+        return self.conv("main.3", x, 2 * d, 4, stride=2)
+
+    def _leave(self, index: int, x: Array) -> Array:
+        """The last transposed convolution and its norm."""
+        if self.for_tpu:
+            x = cells.double(x, self._kernel(f"main.{index}", 4, self.conv_dim, x.shape[-1]))
+            return self._norm(index + 1, x, relu=True, offset=1)
+        return self._norm(index + 1, self._up(f"main.{index}", x, self.conv_dim), relu=True)
+
+    def _kernel(self, name: str, size: int, *channels: int) -> Array:
+        return Kernel((size, size, *channels), dtype=self.dtype, name=name)()
 
     def conv(self, name: str, x: Array, features: int, size: int, stride: int = 1) -> Array:
         """A convolution without bias, padded so that only the stride changes the size."""
         padding = ((size - 1) // 2, (size - 1) // 2)
-        return Conv(features, size, stride, padding, dtype=self.dtype, name=name)(x)
+        return Conv(
+            features, size, stride, padding, for_tpu=self.for_tpu, dtype=self.dtype, name=name
+        )(x)
 
     def example_inputs(self, size: int) -> tuple[Array, Array]:
         """An image and a condition, zeros, batch of one."""
@@ -67,10 +93,10 @@ class Trunk(nn.Module):
         return x + self._norm(f"{index}.main.4", y, relu=False)
 
     def _up(self, name: str, x: Array, features: int) -> Array:
-        return ConvTranspose(features, dtype=self.dtype, name=name)(x)
+        return ConvTranspose(features, for_tpu=self.for_tpu, dtype=self.dtype, name=name)(x)
 
-    def _norm(self, index: int | str, x: Array, relu: bool) -> Array:
-        x = layers.InstanceNorm(dtype=self.dtype, name=f"main.{index}")(x)
+    def _norm(self, index: int | str, x: Array, relu: bool, offset: int | None = None) -> Array:
+        x = layers.InstanceNorm(dtype=self.dtype, name=f"main.{index}")(x, offset)
         return nn.relu(x) if relu else x
 
 
@@ -81,8 +107,7 @@ class Generator(Trunk):
     def __call__(
         self, x: Float[Array, "b h w 3"], c: Float[Array, "b c_dim"]
     ) -> Float[Array, "b h w 3"]:
-        x = self.conv(f"main.{15 + self.blocks}", self.features(x, c), 3, 7)
-        return jnp.tanh(x.astype(jnp.float32))
+        return jnp.tanh(self.head(f"main.{15 + self.blocks}", self.features(x, c), 3))
 
 
 class Discriminator(nn.Module):

@@ -12,6 +12,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from dfd_jax.models import cells
+from dfd_jax.models.convolution import Kernel
 from dfd_jax.models.layers import InstanceNorm, depth_to_space
 
 
@@ -23,6 +25,7 @@ class UNet(nn.Module):
 
     width: int = 64
     depth: int = 4
+    for_tpu: bool = False  # full resolution as cells, see cells.py
     dtype: Any = jnp.float32
 
     @property
@@ -38,30 +41,71 @@ class UNet(nn.Module):
     @nn.compact
     def __call__(self, images: Float[Array, "b h w 3"]) -> Float[Array, "b h w 3"]:
         channels = [self.width * min(2**level, 8) for level in range(self.depth + 1)]
-        x = self._block(images, channels[0], "enter")
+        in_cells = self.for_tpu and self.depth > 0
+        x = self._enter_cells(images) if in_cells else self._block(images, self.width, "enter")
         skips = [x]
         for level in range(1, self.depth + 1):
-            x = self._block(x, channels[level], f"down{level}", stride=2)
+            halve = in_cells and level == 1
+            x = self._block(x, channels[level], f"down{level}", stride=2, from_cells=halve)
             skips.append(x)
         x = self._block(skips.pop(), channels[-1], "middle")
         for level in reversed(range(self.depth)):
             x = self._block(x, channels[level], f"up{level}", upsample=True)
+            if in_cells and level == 0:
+                return LeaveCells(dtype=self.dtype, name="leave")(x, skips.pop())
+            x = cells.unpack(x) if in_cells else x
             x = jnp.concatenate([x, skips.pop()], axis=-1)
         out = nn.Conv(3, (3, 3), padding=1, dtype=self.dtype, name="leave")(x)
         return out.astype(jnp.float32)
 
+    def _enter_cells(self, images: Array) -> Array:
+        kernel = Kernel((3, 3, 3, self.width), dtype=self.dtype, name="enter_conv")()
+        x = cells.spread(images.astype(self.dtype), kernel)
+        return jax.nn.relu(InstanceNorm(dtype=self.dtype, name="enter_norm")(x, offset=1))
+
     def _block(
-        self, x: Array, channels: int, name: str, *, stride: int = 1, upsample: bool = False
+        self,
+        x: Array,
+        channels: int,
+        name: str,
+        *,
+        stride: int = 1,
+        upsample: bool = False,
+        from_cells: bool = False,
     ) -> Array:
-        side = 4 if stride == 2 else 3  # an even kernel under stride 2 touches every pixel equally
-        conv = nn.Conv(
-            channels * (4 if upsample else 1),
-            (side, side),
-            (stride, stride),
-            padding=1,
-            use_bias=False,  # the norm that follows would remove it
-            dtype=self.dtype,
-            name=f"{name}_conv",
-        )
-        x = depth_to_space(conv(x)) if upsample else conv(x)
-        return jax.nn.relu(InstanceNorm(dtype=self.dtype, name=f"{name}_norm")(x))
+        """A convolution, its norm and ReLU. Upsampled for a TPU: cells at offset 0."""
+        if from_cells:
+            shape = (4, 4, self.width, channels)
+            x = cells.halve(x, Kernel(shape, dtype=self.dtype, name=f"{name}_conv")())
+        else:
+            side = 4 if stride == 2 else 3  # even under stride 2: every pixel is touched equally
+            x = nn.Conv(
+                channels * (4 if upsample else 1),
+                (side, side),
+                (stride, stride),
+                padding=1,
+                use_bias=False,  # the norm that follows would remove it
+                dtype=self.dtype,
+                name=f"{name}_conv",
+            )(x)
+        norm = InstanceNorm(dtype=self.dtype, name=f"{name}_norm")
+        if upsample and self.for_tpu:
+            return jax.nn.relu(norm(x, offset=0))
+        return jax.nn.relu(norm(depth_to_space(x) if upsample else x))
+
+
+class LeaveCells(nn.Module):
+    """The 3x3 convolution of two maps side by side to 3 channels, from cells of offset 0 and 1."""
+
+    dtype: Any = jnp.float32
+
+    @nn.compact
+    def __call__(
+        self, first: Float[Array, "b h w c"], second: Float[Array, "b h2 w2 d"]
+    ) -> Float[Array, "b H W 3"]:
+        c, d = first.shape[-1] // 4, second.shape[-1] // 4
+        kernel = self.param("kernel", nn.initializers.lecun_normal(), (3, 3, c + d, 3))
+        bias = self.param("bias", nn.initializers.zeros, (3,))
+        kernel = kernel.astype(self.dtype)
+        of_first = cells.gather(first, kernel[:, :, :c], offset=0)
+        return of_first + cells.gather(second, kernel[:, :, c:], offset=1) + bias
