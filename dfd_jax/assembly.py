@@ -241,6 +241,7 @@ def loader(
         process_index=jax.process_index(),
         process_count=jax.process_count(),
         skipped_file=workdir / "skipped.txt",
+        reduced=config.data.get("reduced", False),  # older runs do not say
     )
 
 

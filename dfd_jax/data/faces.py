@@ -18,8 +18,8 @@ import numpy as np
 from jaxtyping import Float, UInt8
 
 from dfd_jax.data import action_units, celeba
-from dfd_jax.data.images import IMAGE_SUFFIXES, list_images
-from dfd_jax.data.shards import list_shards, open_photos
+from dfd_jax.data.images import IMAGE_SUFFIXES, list_images, read_rgb, read_square
+from dfd_jax.data.shards import Photos, list_shards, open_photos
 
 SPLITS = ("train", "valid", "test", "all")
 ATTRIBUTES = (
@@ -59,6 +59,15 @@ class FaceSource(Protocol):
 
     def __getitem__(self, index: int, /) -> Face:
         """The face at `index`. UnreadableImage if its file cannot be decoded."""
+        ...
+
+
+@runtime_checkable
+class SquareSource(FaceSource, Protocol):
+    """Faces whose squares can be read without the photo around them, which is faster."""
+
+    def square(self, index: int, size: int, crop: int | None, reduced: bool) -> Face:
+        """The face with its centred square in place of the photo: see `images.read_square`."""
         ...
 
 
@@ -113,7 +122,31 @@ def open_source(
     return PhotoFolder(root, split, seed, names)
 
 
-class CelebaFolder:
+class _Stored:
+    """Faces whose photos have names, as files or packed."""
+
+    _names: list[str]
+    _photos: Photos
+
+    def __len__(self) -> int:
+        return len(self._names)
+
+    def __getitem__(self, index: int, /) -> Face:
+        name = self._names[index]
+        return Face(read_rgb(*self._photos.find(name)), self._labels(index), name)
+
+    def square(self, index: int, size: int, crop: int | None, reduced: bool) -> Face:
+        """The face with its centred square in place of the photo: see `images.read_square`."""
+        name = self._names[index]
+        path, content = self._photos.find(name)
+        pixels = read_square(path, size, crop, content, reduced=reduced)
+        return Face(pixels, self._labels(index), name)
+
+    def _labels(self, index: int) -> Float[np.ndarray, " a"]:
+        raise NotImplementedError
+
+
+class CelebaFolder(_Stored):
     """A folder in the layout of CelebA's aligned release. Attributes are its labels, as 0 and 1.
 
     Action units are read where the folder brings them (data/action_units.py), and photos in which
@@ -157,17 +190,14 @@ class CelebaFolder:
         self._names = names
         self._attributes = np.array([rows[name] for name in names], np.float32)
 
-    def __len__(self) -> int:
-        return len(self._names)
-
-    def __getitem__(self, index: int, /) -> Face:
-        name, attributes = self._names[index], self._attributes[index]
-        if self._units is not None:
-            attributes = action_units.fill(attributes, self.attribute_names, self._units[name])
-        return Face(self._photos.pixels(name), attributes, name)
+    def _labels(self, index: int) -> Float[np.ndarray, " a"]:
+        labels = self._attributes[index]
+        if self._units is None:
+            return labels
+        return action_units.fill(labels, self.attribute_names, self._units[self._names[index]])
 
 
-class PhotoFolder:
+class PhotoFolder(_Stored):
     """Any folder of photos, searched recursively.
 
     The split of a photo follows from a hash of its relative path and `seed`, so it stays the same
@@ -201,12 +231,8 @@ class PhotoFolder:
                 f"{split!r}; add photos or use the split 'all'"
             )
 
-    def __len__(self) -> int:
-        return len(self._names)
-
-    def __getitem__(self, index: int, /) -> Face:
-        name = self._names[index]
-        return Face(self._photos.pixels(name), _drawn(name, self.attribute_names), name)
+    def _labels(self, index: int) -> Float[np.ndarray, " a"]:
+        return _drawn(self._names[index], self.attribute_names)
 
 
 class Concatenation:

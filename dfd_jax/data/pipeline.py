@@ -17,7 +17,7 @@ import grain
 import numpy as np
 
 from dfd_jax.data import landmarks
-from dfd_jax.data.faces import Face, FaceSource
+from dfd_jax.data.faces import Face, FaceSource, SquareSource
 from dfd_jax.data.images import UnreadableImage, centre_box, crop_resize
 
 Example = dict[str, np.ndarray]
@@ -37,6 +37,7 @@ def make_loader(
     process_index: int = 0,
     process_count: int = 1,
     skipped_file: str | os.PathLike[str] | None = None,
+    reduced: bool = False,
 ) -> grain.DatasetIterator:
     """Batches of `batch_size` (per process) centred squares: "images" uint8, "attributes" 0 or 1.
 
@@ -45,7 +46,8 @@ def make_loader(
     With `train` the stream is endless: each epoch in another order, which `seed` fixes, and photos
     mirrored at random. Without, it is one epoch in order, and its last batch may be smaller. The
     processes' batches, one after another, are those that one process would get from the same global
-    stream with batches as large as all of theirs together. `crop` is explained at `centre_box`.
+    stream with batches as large as all of theirs together. `crop` is explained at `centre_box`,
+    `reduced` at `images.read_square`; it makes no difference to sources that cannot do it.
     `transform` changes an example after all that, with a random generator of its own.
 
     `get_state` and `set_state` of the iterator save and restore its position; what follows is the
@@ -58,6 +60,8 @@ def make_loader(
         raise ValueError("the source has no photo, expected at least one")
     if not 0 <= process_index < process_count:
         raise ValueError(f"found process {process_index} of {process_count}, expected 0 … count-1")
+    if isinstance(source, SquareSource):
+        source = _Squares(source, size, crop, reduced)
     readable = _Readable(source, skipped_file)
     faces: grain.MapDataset[Any] = grain.MapDataset.source(readable).seed(seed)
     if train:
@@ -173,6 +177,20 @@ class _Share(grain.MapDataset[Any]):
         return self._parent[turn * self._stride + self._first + place]
 
 
+class _Squares:
+    """A source whose faces are cut already, so that `_Cut` leaves them alone."""
+
+    def __init__(self, source: SquareSource, size: int, crop: int | None, reduced: bool) -> None:
+        self.attribute_names, self.known_names = source.attribute_names, source.known_names
+        self._source, self._how = source, (size, crop, reduced)
+
+    def __len__(self) -> int:
+        return len(self._source)
+
+    def __getitem__(self, index: int, /) -> Face:
+        return self._source.square(index, *self._how)
+
+
 class _Cut:
     """Face → example: its centred square at the size that networks see."""
 
@@ -183,8 +201,9 @@ class _Cut:
     def __call__(self, face: Face) -> Example:
         height, width, _ = face.pixels.shape
         box = centre_box(height, width, self._crop)
+        is_cut = height == width == self._size
         example = {
-            "images": crop_resize(face.pixels, box, self._size),
+            "images": face.pixels if is_cut else crop_resize(face.pixels, box, self._size),
             "attributes": face.attributes,
         }
         if face.points is not None:

@@ -12,10 +12,7 @@ import re
 from collections.abc import Sequence
 from typing import Any, NamedTuple, Protocol
 
-import numpy as np
-from jaxtyping import UInt8
-
-from dfd_jax.data.images import list_images, read_rgb
+from dfd_jax.data.images import list_images
 
 SUFFIX = ".array_record"
 NAMES = ".names"
@@ -53,8 +50,8 @@ class Photos(Protocol):
         """The photos that are there, sorted."""
         ...
 
-    def pixels(self, name: str) -> UInt8[np.ndarray, "h w 3"]:
-        """A photo, as `images.read_rgb` gives it. UnreadableImage if it cannot."""
+    def find(self, name: str) -> tuple[pathlib.Path, bytes | None]:
+        """What the functions of images.py take: where a photo is, and its bytes if it is packed."""
         ...
 
 
@@ -64,7 +61,7 @@ def open_photos(folder: str | os.PathLike[str]) -> Photos:
     ValueError if it is no folder, or shards are missing or do not fit their names.
     """
     shards = list_shards(folder)
-    return Shards(folder) if shards else Files(folder)
+    return Shards(folder, shards) if shards else Files(folder)
 
 
 class Files:
@@ -78,27 +75,27 @@ class Files:
         """The photos that are there, sorted."""
         return list_images(self._folder)
 
-    def pixels(self, name: str) -> UInt8[np.ndarray, "h w 3"]:
-        """A photo. UnreadableImage if it cannot be read, or is not there."""
-        return read_rgb(self._folder / name)
+    def find(self, name: str) -> tuple[pathlib.Path, bytes | None]:
+        """Where the photo is, if it is there."""
+        return self._folder / name, None
 
 
 class Shards:
     """The photos packed in the shards of a folder."""
 
-    def __init__(self, folder: str | os.PathLike[str]) -> None:
+    def __init__(self, folder: str | os.PathLike[str], shards: Sequence[pathlib.Path]) -> None:
         self._folder = pathlib.Path(folder)
-        self._photos = {photo.name: photo for photo in read_shards(list_shards(folder))}
+        self._photos = {photo.name: photo for photo in read_shards(shards)}
 
     @property
     def names(self) -> list[str]:
         """The photos that are there, sorted."""
         return sorted(self._photos)
 
-    def pixels(self, name: str) -> UInt8[np.ndarray, "h w 3"]:
-        """A photo. UnreadableImage if it cannot be read, or is not there."""
+    def find(self, name: str) -> tuple[pathlib.Path, bytes | None]:
+        """What the photo was called as a file, and its bytes, if it is there."""
         photo = self._photos.get(name)
-        return read_rgb(self._folder / name, None if photo is None else photo.read_bytes())
+        return self._folder / name, None if photo is None else photo.read_bytes()
 
 
 def list_shards(folder: str | os.PathLike[str]) -> list[pathlib.Path]:

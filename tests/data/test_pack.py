@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from dfd_jax.data import faces, landmarks, pack, pipeline, shards
+from dfd_jax.data import faces, images, landmarks, pack, pipeline, shards
 
 NAMES = ("Male", "Black_Hair")
 
@@ -152,4 +152,4 @@ def test_odd_names_survive(tmp_path):
     pack.pack(tmp_path / "photos", tmp_path / "packed")
     found = shards.open_photos(tmp_path / "packed")
     assert found.names == sorted(odd)
-    assert [found.pixels(name)[0, 0, 0] for name in odd] == [0, 1, 2]
+    assert [images.read_rgb(*found.find(name))[0, 0, 0] for name in odd] == [0, 1, 2]

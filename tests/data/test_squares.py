@@ -1,0 +1,135 @@
+"""Squares read without the photo around them: the same pixels, or nearly, from fewer decoded."""
+
+import pathlib
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from dfd_jax.data import images, pipeline
+from dfd_jax.data.faces import PhotoFolder
+from dfd_jax.data.images import UnreadableImage, centre_box, crop_resize, read_rgb, read_square
+
+
+def smooth(height: int, width: int, seed: int = 0) -> Image.Image:
+    levels = np.random.default_rng(seed).integers(0, 256, (6, 5, 3), np.uint8)
+    return Image.fromarray(levels).resize((width, height), Image.Resampling.BICUBIC)
+
+
+def save(path: pathlib.Path, image: Image.Image, **options) -> pathlib.Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    image.save(path, **options)
+    return path
+
+
+def cut(path: pathlib.Path, size: int, crop: int | None) -> np.ndarray:
+    whole = read_rgb(path)
+    return crop_resize(whole, centre_box(*whole.shape[:2], crop), size)
+
+
+def turned(orientation: int) -> Image.Exif:
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    return exif
+
+
+@pytest.mark.parametrize("crop", [None, 50])
+@pytest.mark.parametrize(
+    ("name", "mode", "options"),
+    [
+        ("a.jpg", "RGB", {}),
+        ("a.png", "RGBA", {}),
+        ("a.jpg", "L", {}),
+        ("a.jpg", "CMYK", {}),
+        ("a.gif", "P", {}),
+        ("a.jpg", "RGB", {"exif": turned(6)}),
+    ],
+)
+def test_a_square_is_that_of_the_whole_photo_bit_for_bit(tmp_path, name, mode, options, crop):
+    path = save(tmp_path / name, smooth(97, 71).convert(mode), **options)
+    for size in (8, 33, 120):
+        assert np.array_equal(read_square(path, size, crop), cut(path, size, crop))
+
+
+@pytest.mark.parametrize(("height", "width"), [(218, 178), (301, 455), (1024, 768)])
+@pytest.mark.parametrize("crop", [None, 178])
+def test_a_reduced_square_is_nearly_the_same_wherever_it_lies(tmp_path, height, width, crop):
+    path = save(tmp_path / "a.jpg", smooth(height, width), quality=95)
+    exact, reduced = cut(path, 40, crop), read_square(path, 40, crop, reduced=True)
+    difference = reduced.astype(int) - exact
+    assert 0 < np.abs(difference).max() <= 12
+    assert np.abs(difference).mean() < 1  # half a pixel aside it would be 2 and more
+
+
+def decoded_sizes(monkeypatch) -> list[tuple[int, int]]:
+    """The sizes of all images that are decoded from now on."""
+    sizes, real = [], images._rgb
+
+    def watched(image, path):
+        sizes.append(image.size)
+        return real(image, path)
+
+    monkeypatch.setattr(images, "_rgb", watched)
+    return sizes
+
+
+def test_no_more_is_decoded_than_the_square_needs(tmp_path, monkeypatch):
+    path = save(tmp_path / "a.jpg", smooth(400, 320))
+    sizes = decoded_sizes(monkeypatch)
+    for size in (320, 161, 160, 80, 79, 40, 10):
+        assert read_square(path, size, reduced=True).shape == (size, size, 3)
+    whole, half, quarter, eighth = (320, 400), (160, 200), (80, 100), (40, 50)
+    assert sizes == [whole, whole, half, quarter, quarter, eighth, eighth]
+    read_square(path, 40, 80, reduced=True)
+    assert sizes[-1] == half
+
+
+def test_what_cannot_be_reduced_is_exact(tmp_path):
+    for path in (
+        save(tmp_path / "a.png", smooth(97, 71)),
+        save(tmp_path / "small.jpg", smooth(97, 71)),
+        save(tmp_path / "turned.jpg", smooth(197, 171), exif=turned(6)),
+    ):
+        size = 60 if path.name == "small.jpg" else 20
+        assert np.array_equal(read_square(path, size, reduced=True), cut(path, size, None))
+
+
+def test_broken_files_stay_unreadable(tmp_path):
+    path = save(tmp_path / "a.jpg", smooth(200, 160))
+    path.write_bytes(path.read_bytes()[:-400])
+    for reduced in (False, True):
+        with pytest.raises(UnreadableImage, match="truncated"):
+            read_square(path, 20, reduced=reduced)
+        with pytest.raises(UnreadableImage, match="no such file"):
+            read_square(tmp_path / "b.jpg", 20, reduced=reduced)
+
+
+class Whole:
+    """A source that reads whole photos only."""
+
+    def __init__(self, source):
+        self.attribute_names, self.known_names = source.attribute_names, source.known_names
+        self._source = source
+
+    def __len__(self):
+        return len(self._source)
+
+    def __getitem__(self, index):
+        return self._source[index]
+
+
+def test_batches_are_the_same_whichever_way_photos_are_read_unless_reduced(tmp_path, monkeypatch):
+    for index in range(6):
+        save(tmp_path / "photos" / f"{index}.jpg", smooth(97 + index, 71, index))
+    source = PhotoFolder(tmp_path / "photos", "all")
+
+    def batch(source, **options):
+        stream = pipeline.make_loader(source, batch_size=6, size=16, crop=64, **options)
+        return next(stream)["images"]
+
+    whole = batch(Whole(source))
+    assert np.array_equal(batch(source), whole)
+    sizes = decoded_sizes(monkeypatch)
+    reduced = batch(source, reduced=True)
+    assert min(width for width, _ in sizes) == 18  # loaders before it still read ahead
+    assert 0 < np.abs(reduced.astype(int) - whole).max() <= 20
