@@ -58,11 +58,22 @@ def delta_in_file(
 
     `part` asks for some of the rows only: a large region need not be in memory as floats.
     """
-    rows = resize_matrix(raw.shape[0], side)[part]
-    columns = resize_matrix(raw.shape[1], side)
-    tall = np.tensordot(rows, raw, axes=(1, 0))
-    enlarged = np.einsum("wv,hvc->hwc", columns, tall, optimize=True)
-    return np.ascontiguousarray(budgets.bound(enlarged, budget))
+    tall = sum(w[part, None, None] * raw[i[part]] for i, w in _taps(raw.shape[0], side))
+    wide = sum(w[:, None] * np.take(tall, i, 1) for i, w in _taps(raw.shape[1], side))
+    return budgets.bound(np.asarray(wide), budget)
+
+
+@functools.lru_cache(maxsize=64)
+def _taps(old: int, new: int) -> list[tuple[np.ndarray, np.ndarray]]:
+    """`resize_matrix` without its zeros: of each new pixel the 1st, 2nd … old one and its weight.
+
+    Threads that protect photos side by side would disturb each other in a library's matrix product,
+    which has threads of its own, and the last bit of that depends on the processor.
+    """
+    matrix = resize_matrix(old, new)
+    count = int((matrix > 0).sum(1).max())
+    first = np.minimum((matrix > 0).argmax(1), old - count)
+    return [(first + tap, matrix[np.arange(new), first + tap]) for tap in range(count)]
 
 
 class Arrival(NamedTuple):

@@ -5,6 +5,7 @@ for L2 and in 8-bit levels for PSNR and SSIM. Rates come with their counts; coun
 never averaged.
 """
 
+import math
 from typing import NamedTuple
 
 import numpy as np
@@ -122,6 +123,14 @@ def psnr(a: UInt8[np.ndarray, "h w 3"], b: UInt8[np.ndarray, "h w 3"]) -> float:
     rows = zip(a, b, strict=True)  # one at a time: a large photo needs no large copies
     error = sum(int(np.square(x.astype(np.int32) - y).sum()) for x, y in rows) / a.size
     return float("inf") if error == 0 else float(10 * np.log10(255.0**2 / error))
+
+
+def psnr_of_sum(squares: int, count: int) -> float | None:
+    """PSNR in dB, to three decimals, of `count` levels whose changes' squares sum to `squares`.
+
+    None if nothing changed, because JSON has no infinity.
+    """
+    return round(10 * math.log10(255**2 * count / squares), 3) if squares else None
 
 
 def ssim(a: UInt8[np.ndarray, "h w 3"], b: UInt8[np.ndarray, "h w 3"]) -> float:

@@ -1,7 +1,7 @@
 """Photos through a Protector: decode → batch → device → write → check, in bounded memory.
 
-However long the list is, at most a window of decoded photos, one batch on its way to the device and
-one batch being written are in memory.
+While the device has one batch, the next is being decoded and the one before is being written.
+However long the list is, no more than these and a window of decoded photos are in memory.
 """
 
 import collections
@@ -11,10 +11,9 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
-from jaxtyping import UInt8
+from jaxtyping import Float32, UInt8
 
 from dfd_jax import metrics
-from dfd_jax.budget import linf_255
 from dfd_jax.data.images import Box, Photo, centre_box, read_photo, read_rgb, write_photo
 from dfd_jax.jobs import Job, square
 from dfd_jax.ledger import Ledger, Outcome
@@ -39,6 +38,13 @@ class _Ready(NamedTuple):
     input_sha256: str
 
 
+class _Running(NamedTuple):
+    """A batch that the device has, or is about to get."""
+
+    batch: list[_Ready]
+    outputs: Future[Float32[np.ndarray, "b s s 3"]]
+
+
 class PhotoStream:
     """Protects a list of photos into a folder, in order, and records each in the manifest."""
 
@@ -47,9 +53,10 @@ class PhotoStream:
         self._options = ledger.options
 
     def run(self, jobs: Iterable[Job], stop: Stop) -> Iterator[Outcome]:
-        """One outcome per photo. Once `stop` says so, only what is being written is finished."""
-        with ThreadPoolExecutor(self._workers) as pool:
+        """One outcome per photo. Once `stop` says so, only what the device has is finished."""
+        with ThreadPoolExecutor(self._workers) as pool, ThreadPoolExecutor(1) as device:
             batch: list[_Ready] = []
+            running: list[_Running] = []  # at most one
             writing: list[Future[Outcome]] = []
             for item in _in_order(pool, self._prepare, jobs, 2 * self._workers, stop):
                 if isinstance(item, Outcome):
@@ -57,20 +64,32 @@ class PhotoStream:
                     continue
                 batch.append(item)
                 if self._is_full(batch):
-                    submitted, batch = self._submit(pool, batch), []
+                    before, running = running, [self._submit(device, batch)]
+                    batch = []
                     yield from (future.result() for future in writing)
-                    writing = submitted
+                    writing = self._written(pool, before)
             if batch and not stop():
-                writing += self._submit(pool, batch)
+                running.append(self._submit(device, batch))
+            writing += self._written(pool, running)
             yield from (future.result() for future in writing)
 
     def _is_full(self, batch: list[_Ready]) -> bool:
         size = sum(ready.pixels.nbytes for ready in batch)
         return len(batch) == self._protector.batch_size or size >= _BYTES_PER_BATCH
 
-    def _submit(self, pool: ThreadPoolExecutor, batch: list[_Ready]) -> list[Future[Outcome]]:
-        outputs = self._protector.outputs(np.stack([ready.crop for ready in batch]))
-        return [pool.submit(self._finish, *pair) for pair in zip(batch, outputs, strict=True)]
+    def _submit(self, device: ThreadPoolExecutor, batch: list[_Ready]) -> _Running:
+        crops = np.stack([ready.crop for ready in batch])
+        return _Running(batch, device.submit(self._protector.outputs, crops))
+
+    def _written(
+        self, pool: ThreadPoolExecutor, batches: Iterable[_Running]
+    ) -> list[Future[Outcome]]:
+        """Wait for the device and start writing."""
+        return [
+            pool.submit(self._finish, *pair)
+            for batch, outputs in batches
+            for pair in zip(batch, outputs.result(), strict=True)
+        ]
 
     def _prepare(self, job: Job) -> _Ready | Outcome:
         """The photo decoded and cropped, or its outcome if it is done already or cannot be read."""
@@ -142,17 +161,21 @@ def _measure(
     original: UInt8[np.ndarray, "h w 3"], written: UInt8[np.ndarray, "h w 3"], box: Box
 ) -> dict[str, Any]:
     """How far the file as read back is from the photo."""
-    region = np.s_[box.top : box.top + box.side, box.left : box.left + box.side]
-    strips = [np.s_[top : top + _ROWS_AT_ONCE] for top in range(0, len(original), _ROWS_AT_ONCE)]
+    left, top, side = box
+    largest = region_sum = photo_sum = 0
+    for start in range(0, len(original), _ROWS_AT_ONCE):
+        rows = np.s_[start : start + _ROWS_AT_ONCE]
+        change = np.subtract(written[rows], original[rows], dtype=np.int16)
+        squares = np.square(change, dtype=np.int32)
+        largest = max(largest, int(np.abs(change).max()))
+        photo_sum += int(squares.sum(dtype=np.int64))
+        inside = squares[max(top - start, 0) : max(top + side - start, 0), left : left + side]
+        region_sum += int(inside.sum(dtype=np.int64))
     return {
-        "linf_255": max(linf_255(original[rows], written[rows]) for rows in strips),
-        "psnr_region": _finite(metrics.psnr(original[region], written[region])),
-        "psnr_photo": _finite(metrics.psnr(original, written)),
+        "linf_255": largest,
+        "psnr_region": metrics.psnr_of_sum(region_sum, 3 * side * side),
+        "psnr_photo": metrics.psnr_of_sum(photo_sum, original.size),
     }
-
-
-def _finite(value: float) -> float | None:
-    return round(value, 3) if np.isfinite(value) else None
 
 
 def _over_white(

@@ -4,7 +4,6 @@ Of a video of any length, the frames of one batch are in memory, and those that 
 """
 
 import itertools
-import math
 import os
 import pathlib
 from collections.abc import Callable, Iterable, Iterator
@@ -15,6 +14,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import UInt8
 
+from dfd_jax import metrics
 from dfd_jax.data.images import Box, centre_box
 from dfd_jax.data.video_files import read_frames, read_info
 from dfd_jax.data.video_rewriting import rewrite_video
@@ -157,11 +157,6 @@ def _measure(original: pathlib.Path, written: pathlib.Path, box: Box) -> dict[st
         region_size, frame_size = region_size + change.size, frame_size + before.size
     return {
         "linf_255": largest,
-        "psnr_region": _psnr(region_sum, region_size),
-        "psnr_photo": _psnr(frame_sum, frame_size),
+        "psnr_region": metrics.psnr_of_sum(region_sum, region_size),
+        "psnr_photo": metrics.psnr_of_sum(frame_sum, frame_size),
     }
-
-
-def _psnr(squares: int, count: int) -> float | None:
-    """In dB, over all frames together; None if nothing changed."""
-    return round(10 * math.log10(255**2 * count / squares), 3) if squares else None

@@ -150,7 +150,9 @@ def write_photo(
     if format == "jpeg":
         image = _over_white(image)
         options |= {"quality": quality, "subsampling": 0}
-    elif format != "png":
+    elif format == "png":
+        options["compress_level"] = 4  # half the time of Pillow's 6, and hardly larger files
+    else:
         raise ValueError(f"found format {format!r}, expected 'png' or 'jpeg'")
     with _replacing(path) as file:
         image.save(file, format, **options)
