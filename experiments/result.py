@@ -79,9 +79,11 @@ def _page(found: Result) -> pages.Page:
 def markdown(found: Result, about: dict[str, Any], picture: str) -> str:
     """The table as a page of its own."""
     side = f"{about['region']} px files" if about["region"] else "files as they are"
+    knew = "; ".join(f"{p}: {', '.join(of)}" for p, of in about["detectors_known"].items())
     small = (
         f"{about['photos']} test photos ({about['source']}), {side}, seed {about['seed']}, commit "
-        f"{about['commit']}. How every number is defined: [README](../README.md)."
+        f'{about["commit"]}. A star: known to "PGD + detectors". Detectors that P knew: {knew}. '
+        "How every number is defined: [README](../README.md)."
     )
     blocks = [f"# {found.title}", found.sentence, f"![{found.title}]({picture})"]
     blocks += [*map(report.markdown_of, found.tables), small]
@@ -158,5 +160,5 @@ def costs(setting: Setting, measured: list[rows.Row]) -> Table:
 
 
 def detector_label(config: Config, name: str) -> str:
-    """A detector's name, with a star if P's training knew it."""
+    """A detector's name, with a star if attacks with detector terms know it."""
     return name + " *" * (name in config.in_the_loop)

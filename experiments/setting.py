@@ -106,7 +106,20 @@ def described(config: Config, settings: list[Setting]) -> dict[str, Any]:
         "seed": config.seed,
         "conditions": {s.generator: list(s.conditions[s.generator]) for s in settings},
         "networks": dict(sorted(paths.items())),
+        "in_the_loop": list(config.in_the_loop),
+        "detectors_known": _known(config),
     }
+
+
+def _known(config: Config) -> dict[str, list[str]]:
+    """The detectors that each perturber was trained with, by its card."""
+    known = {}
+    for name, path in config.perturbers.items():
+        try:
+            known[name] = models.load(path).card.info["detectors"]
+        except FileNotFoundError:  # not every table needs every perturber
+            continue
+    return {name: [assembly.network_name(d) for d in found] for name, found in known.items()}
 
 
 def _of(config: Config, generator: str) -> Config:

@@ -88,6 +88,7 @@ def test_table_4_and_6_from_start_to_files(config, setting):
         text = result.markdown(found, about, "t.svg")
         assert found.sentence in text
         assert "](t.svg)" in text
+        assert "Detectors that P knew: stargan: xception." in text
         assert pages.drawing(result._page(found)).count("<rect") > len(found.bars)
         assert json.dumps(found.figures)
         for shown in found.tables:
@@ -95,7 +96,7 @@ def test_table_4_and_6_from_start_to_files(config, setting):
     assert "0.326" in text  # the paper's L2
 
 
-ABOUT = {"commit": "abc"}
+ABOUT = {"commit": "abc", "detectors_known": {"stargan": ["xception"]}}
 
 
 def fake_row(name, q, l2=0.1):
