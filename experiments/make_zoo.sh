@@ -60,17 +60,18 @@ perturber() {
     --config.channel.regions="(64,)" --config.evaluate.region=64 \
     --config.evaluate.regions="(64,128,178)" --config.evaluate.channels=False \
     --config.evaluate.detectors="$ALL" --config.driving.test_frames=2 \
-    --config.objective.distance=log --config.objective.distortion=0.3 \
-    --config.objective.fake=0.5 "$@"
+    --config.objective.distance=log --config.objective.distortion=0.3 "$@"
   python -m experiments.publish --workdir "runs/$name" --name "$name" --zoo "$name"
 }
 ALL="('zoo:xception','zoo:resnet18','zoo:resnet50','zoo:multi_attentional')"
-perturber stargan disrupter_stargan_64 --config.data.poses=True --config.objective.ramp=300 \
-  --config.train.steps=1500
-perturber ganimation disrupter_ganimation --config.objective.real=0.3 --config.objective.ramp=150 \
-  --config.train.steps=700
-perturber fomm disrupter_fomm --config.objective.real=0.3 --config.objective.ramp=100 \
-  --config.train.steps=500
+perturber stargan disrupter_stargan_64 --config.data.poses=True --config.detectors="$ALL" \
+  --config.objective.detector_weights="()" --config.objective.fake=1 --config.objective.real=0.3 \
+  --config.objective.ramp=300 --config.train.steps=1500
+perturber ganimation disrupter_ganimation --config.detectors="$ALL" \
+  --config.objective.detector_weights="()" --config.objective.fake=1 --config.objective.real=0.5 \
+  --config.objective.ramp=150 --config.train.steps=1000
+perturber fomm disrupter_fomm --config.objective.fake=0.5 --config.objective.real=0.3 \
+  --config.objective.ramp=100 --config.train.steps=500
 perturber ensemble disrupter_ensemble --config.data.poses=True --config.detectors="$ALL" \
-  --config.objective.detector_weights="()" --config.objective.real=0.3 \
+  --config.objective.detector_weights="()" --config.objective.fake=0.5 --config.objective.real=0.3 \
   --config.objective.ramp=150 --config.train.steps=500
