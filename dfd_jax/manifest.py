@@ -65,7 +65,12 @@ class Manifest:
         if mine.count == 1:
             self._part = self.path
         self._lock = threading.Lock()
-        self.is_new = not _files(folder)
+        beside = (
+            f"-of-{mine.count}.jsonl"  # those that work at the same time tell nothing of before
+        )
+        self.is_new = all(
+            path != self._part and path.name.endswith(beside) for path in _files(folder)
+        )
         self.latest = _read(folder)
 
     def __enter__(self) -> "Manifest":

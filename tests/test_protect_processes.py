@@ -94,6 +94,20 @@ def test_what_one_process_did_is_known_before_any_merge(photos, workdir, tmp_pat
     assert modified(output) == before
 
 
+def test_foreign_files_are_refused_though_another_process_has_begun(
+    photos, workdir, tmp_path, capsys
+):
+    output = tmp_path / "out"
+    foreign = save(output / "1.png", pixels(9, 9))
+    (output / "manifest.0-of-2.jsonl").touch()
+    command = (photos, output, "--workdir", workdir, "--processes", 2, "--process")
+    assert run(*command, 1) == 2
+    assert "1 files are there already" in capsys.readouterr().err
+    foreign.unlink()
+    assert run(*command, 1) == 0
+    assert run(*command, 1) == 0
+
+
 def test_slices_come_from_the_flags_or_from_the_cluster():
     slurm = {"SLURM_STEP_NUM_TASKS": "4", "SLURM_PROCID": "3"}
     tpu = {"TPU_WORKER_HOSTNAMES": "a,b", "TPU_WORKER_ID": "1"}
