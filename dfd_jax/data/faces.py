@@ -7,6 +7,7 @@ Sources read a photo only when it is asked for, so a data set of any size opens 
 """
 
 import bisect
+import functools
 import hashlib
 import itertools
 import os
@@ -137,8 +138,7 @@ class _Stored:
 
     def square(self, index: int, size: int, crop: int | None, reduced: bool) -> Face:
         """The face with its centred square in place of the photo: see `images.read_square`."""
-        name = self._names[index]
-        path, content = self._photos.find(name)
+        path, content = self._photos.find(name := self._names[index])
         pixels = read_square(path, size, crop, content, reduced=reduced)
         return Face(pixels, self._labels(index), name)
 
@@ -329,6 +329,7 @@ def hashed_split(name: str, seed: int, fractions: tuple[float, float, float]) ->
     return "valid" if place < fractions[0] + fractions[1] else "test"
 
 
+@functools.cache  # in every epoch again it would be a seventh of the time that decoding takes
 def _drawn(name: str, attribute_names: tuple[str, ...]) -> Float[np.ndarray, " a"]:
     rng = np.random.default_rng(_digest(name))
     drawn = rng.integers(0, 2, len(attribute_names)).astype(np.float32)
@@ -337,6 +338,7 @@ def _drawn(name: str, attribute_names: tuple[str, ...]) -> Float[np.ndarray, " a
     if hair:
         drawn[hair] = 0
         drawn[rng.choice(hair)] = 1
+    drawn.setflags(write=False)
     return drawn
 
 
