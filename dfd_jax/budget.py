@@ -25,7 +25,7 @@ class Budget(NamedTuple):
     bound: str = "tanh"
 
 
-def bound(raw: Float[T, "*b h w 3"], budget: Budget) -> Float[T, "*b h w 3"]:
+def bound(raw: Float[T, "*s"], budget: Budget) -> Float[T, "*s"]:
     """The perturbation on [-1, 1] that a perturber's raw output stands for.
 
     The raw output is in multiples of eps; NumPy or JAX arrays. ValueError for an unknown kind of
@@ -39,7 +39,7 @@ def bound(raw: Float[T, "*b h w 3"], budget: Budget) -> Float[T, "*b h w 3"]:
     raise ValueError(f"budget.bound is {budget.bound!r}, expected one of {', '.join(BOUNDS)}")
 
 
-def norms(delta: Float[Array, "b h w 3"], kind: str) -> Float[Array, " b"]:
+def norms(delta: Float[Array, "b _ _ _"], kind: str) -> Float[Array, " b"]:
     """Size of each image's perturbation on [-1, 1]: "rms" = ||P||2 / sqrt(h*w*3), "l2" or "linf".
 
     The gradient is finite everywhere, P = 0 included (there it is zero).

@@ -79,7 +79,7 @@ def _taps(old: int, new: int) -> list[tuple[np.ndarray, np.ndarray]]:
 class Arrival(NamedTuple):
     """What is left of a batch of perturbations at the attacker's, and what they cost the files."""
 
-    deltas: Float[Array, "b s s 3"]
+    deltas: Float[Array, "b _ _ _"]
     norms: Float[Array, " b"]  # of the delta in the file, in the norm that was asked for
     rms: Float[Array, " b"]
 
@@ -93,16 +93,20 @@ def arrive(
 ) -> Arrival:
     """P's raw output through files with one of these regions, drawn at random for the batch."""
 
-    def through(region: Region, raw: Float[Array, "b s s 3"]) -> Arrival:
+    def through(region: Region, raw: Float[Array, "b 3 s s"]) -> Arrival:
         deltas = budgets.bound(_resize(raw, region.enlarge), budget)
         written = pixels.round_levels(deltas)
         sizes = budgets.norms(deltas, norm), budgets.norms(deltas, "rms")
         return Arrival(_resize(written, region.reduce), *sizes)
 
-    branches = [functools.partial(through, region) for region in regions]
-    return jax.lax.switch(jax.random.randint(rng, (), 0, len(branches)), branches, raw)
+    # What a branch keeps for its gradient, the others would have to fill with zeros: keep nothing.
+    branches = [jax.checkpoint(functools.partial(through, region)) for region in regions]
+    chosen = jax.random.randint(rng, (), 0, len(branches))
+    # Channels go before rows: a TPU would pad a last axis of 3 to 128, and a region is large.
+    found = jax.lax.switch(chosen, branches, raw.transpose(0, 3, 1, 2))
+    return found._replace(deltas=found.deltas.transpose(0, 2, 3, 1))
 
 
-def _resize(x: Float[Array, "b h w c"], matrix: Float[Array, "n h"]) -> Float[Array, "b n n c"]:
-    tall = jnp.einsum("ij,bjkc->bikc", matrix, x)
-    return jnp.einsum("ij,bkjc->bkic", matrix, tall)
+def _resize(x: Float[Array, "b c h w"], matrix: Float[Array, "n h"]) -> Float[Array, "b c n n"]:
+    tall = jnp.einsum("ij,bcjk->bcik", matrix, x)
+    return jnp.einsum("ij,bckj->bcki", matrix, tall)

@@ -19,13 +19,14 @@ from experiments import full_size
 
 def analyse(arguments: argparse.Namespace) -> dict[str, float]:
     """GiB by kind of memory, and the seconds the compilation took."""
-    dtype, size, where = jnp.dtype(arguments.dtype), arguments.size, None
+    dtype, size, where, platform = jnp.dtype(arguments.dtype), arguments.size, None, None
     if arguments.topology:
+        platform = "tpu"
         where = NamedSharding(full_size.mesh_of(arguments.topology, 1), PartitionSpec())
     nets = full_size.Networks(
-        full_size.network("unet", size, dtype),
-        (full_size.network(arguments.generator, size, dtype, arguments.frames),),
-        (full_size.network(arguments.detector, size, dtype),),
+        full_size.network("unet", size, dtype, 1, platform),
+        (full_size.network(arguments.generator, size, dtype, arguments.frames, platform),),
+        (full_size.network(arguments.detector, size, dtype, 1, platform),),
     )
     step, shapes = full_size.training_step(nets, arguments.batch)
     began = time.perf_counter()

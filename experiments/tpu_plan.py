@@ -64,36 +64,39 @@ class Work(NamedTuple):
     least: Callable[[int], float]  # operations for n photos
 
 
-def networks(config: Config) -> Networks:
-    """The networks of a training config as shapes. ValueError for a file that is missing and whose
-    name is no model's.
+def networks(config: Config, platform: str) -> Networks:
+    """The networks of a training config as shapes, for a platform. ValueError for a file that is
+    missing and whose name is no model's.
     """
     dtype, size, section = jnp.dtype(config.dtype), config.data.size, config.perturber
     budget = {"eps_255": config.budget.eps_255, "bound": config.budget.bound}
     card = Card(section.model, section.hyper.to_dict(), size, budget=budget)
     frames = config.driving.frames
     return Networks(
-        full_size.of_card(card, dtype),
-        tuple(_network(path, size, dtype, frames) for path in config.generators),
-        tuple(_network(path, size, dtype, frames) for path in config.detectors),
+        full_size.of_card(card, dtype, frames, platform),
+        tuple(_network(path, size, dtype, frames, platform) for path in config.generators),
+        tuple(_network(path, size, dtype, frames, platform) for path in config.detectors),
     )
 
 
-def _network(path: str, size: int, dtype: Any, frames: int) -> Any:
+def _network(path: str, size: int, dtype: Any, frames: int, platform: str) -> Any:
     file = models.ZOO / f"{path[4:]}.safetensors" if path.startswith("zoo:") else pathlib.Path(path)
     if file.exists():
         with safe_open(file, framework="np") as opened:
-            return full_size.of_card(Card.from_json(opened.metadata()["card"]), dtype, frames)
+            card = Card.from_json(opened.metadata()["card"])
+        return full_size.of_card(card, dtype, frames, platform)
     if file.stem not in models.MODELS:
         raise ValueError(
             f"found no {path}, and {file.stem!r} is none of {', '.join(models.MODELS)}"
         )
-    return full_size.network(file.stem, size, dtype, frames)
+    return full_size.network(file.stem, size, dtype, frames, platform)
 
 
 def works(config: Config) -> list[Work]:
-    """The training step, and P alone as `protect` runs it."""
-    nets, size = networks(config), config.data.size
+    """P alone as `protect` runs it, and the training step. The least operations are those of the
+    usual form of the networks, whatever products with zero a TPU's form has.
+    """
+    nets, usual, size = networks(config, "tpu"), networks(config, "cpu"), config.data.size
 
     def protecting(photos: int) -> tuple[Any, tuple[Any, ...]]:
         crops = jax.ShapeDtypeStruct((photos, size, size, 3), jnp.uint8)
@@ -101,16 +104,16 @@ def works(config: Config) -> list[Work]:
 
     def least_of_protecting(photos: int) -> float:
         images = jax.ShapeDtypeStruct((photos, size, size, 3), jnp.float32)
-        return flops.of(lambda net, x: net(x), nets.perturber, images)
+        return flops.of(lambda net, x: net(x), usual.perturber, images)
 
     return [
+        Work("protect", protecting, (False, True), least_of_protecting),
         Work(
-            "training step",
+            "step",
             lambda photos: full_size.training_step(nets, photos, tuple(config.channel.regions)),
             (False, False, True, False),
-            lambda photos: flops.least(*nets, batch=photos),
+            lambda photos: flops.least(*usual, batch=photos),
         ),
-        Work("protect", protecting, (False, True), least_of_protecting),
     ]
 
 
@@ -177,11 +180,11 @@ def table_of(found: Sequence[dict[str, Any]]) -> Table:
 
 def sentence(found: Sequence[dict[str, Any]], topology: str, parameters: int) -> str:
     """What was planned, in words."""
-    fits = [each["photos"] for each in found if each["fits"] and each["program"] != "protect"]
-    largest = f"the largest batch tried that fits has {max(fits)} photos a chip" if fits else ""
+    fits = [each["photos"] for each in found if each["fits"] and each["program"] == "step"]
+    largest = f"The largest batch tried that fits has {max(fits)} photos a chip. " if fits else ""
     return (
-        f"{topology}: {largest or 'no batch tried fits'}. P has {parameters} parameters: "
-        f"{4 * parameters} bytes of gradients. {STATIC}"
+        f"Compiled for {topology}. {largest}P has {parameters} parameters: {4 * parameters} bytes "
+        f"of gradients. {STATIC}"
     )
 
 
@@ -190,23 +193,29 @@ def _main() -> None:
     config, (kind, _, _) = options.config, options.topology.partition(":")
     if kind not in CHIPS:
         raise ValueError(f"found topology {options.topology!r}; known chips: {', '.join(CHIPS)}")
+    jax.config.update("jax_enable_compilation_cache", False)  # not read back without the chips
     mesh, chip = full_size.mesh_of(options.topology), CHIPS[kind]
     batches = [int(text) for text in options.batches]
     batches = batches or [max(config.train.batch_size // mesh.devices.size, 1)]
-    parameters = full_size.count(networks(config).perturber)
+    title = f"Plan of {config.name} for {options.topology}, {config.dtype}, {config.data.size} px"
+    console.print(title, STATIC, sep="\n", highlight=False)
+    parameters = full_size.count(networks(config, "tpu").perturber)
     found: list[dict[str, Any]] = []
     for work in works(config):
         for photos in batches:
             found.append(plan(work, mesh, chip, photos))
             report.print_table(table_of(found[-1:]), console)
-    said = sentence(found, options.topology, parameters)
-    title = f"Plan of {config.name} for {options.topology}, {config.dtype}, {config.data.size} px"
-    console.print(f"\n{title}\n\n{said}", highlight=False)
-    data = {"title": title, "sentence": said, "parameters": parameters, "plans": found}
-    folder = pathlib.Path(options.out)
+            said = sentence(found, options.topology, parameters)
+            data = {"title": title, "sentence": said, "parameters": parameters, "plans": found}
+            _write(pathlib.Path(options.out), data)
+    console.print(said, highlight=False)
+
+
+def _write(folder: pathlib.Path, data: dict[str, Any]) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     writer.replace_text(folder / "tpu_plan.json", json.dumps(data, indent=1) + "\n")
-    page = f"# {title}\n\n{said}\n\n{report.markdown_of(table_of(found))}\n"
+    shown = report.markdown_of(table_of(data["plans"]))
+    page = f"# {data['title']}\n\n{data['sentence']}\n\n{shown}\n"
     writer.replace_text(folder / "tpu_plan.md", page)
 
 

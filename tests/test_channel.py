@@ -56,7 +56,9 @@ def test_bounding_after_enlarging_lets_more_arrive():
     region = channel.Region.of_side(45, 16)
     rng, raw = jax.random.key(0), jnp.asarray(checkers, jnp.float32)[None]
     after = channel.arrive(rng, raw, (region,), Budget(6.0), "linf").deltas
-    bounded_before = channel._resize(jnp.tanh(raw) * 6 / 127.5, region.enlarge)
+    bounded_before = channel._resize(
+        jnp.tanh(raw.transpose(0, 3, 1, 2)) * 6 / 127.5, region.enlarge
+    )
     before = channel._resize(bounded_before, region.reduce)
     assert jnp.square(after).mean() > 2 * jnp.square(before).mean()
 

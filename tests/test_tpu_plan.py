@@ -72,7 +72,7 @@ def test_peak_matrix_units_and_clock_agree():
 
 
 def test_a_missing_file_stands_for_the_full_size_network_of_its_name():
-    nets = tpu_plan.networks(stargan.get_config("paper"))
+    nets = tpu_plan.networks(stargan.get_config("paper"), "tpu")
     assert [net.card.model for net in (nets.perturber, *nets.generators, *nets.detectors)] == [
         "unet",
         "stargan",
@@ -80,10 +80,10 @@ def test_a_missing_file_stands_for_the_full_size_network_of_its_name():
     ]
     assert full_size.count(nets.detectors[0]) == pytest.approx(20.8e6, rel=0.01)
     config = stargan.get_config()
-    assert tpu_plan.networks(config).generators[0].card.info  # the zoo's own card
+    assert tpu_plan.networks(config, "cpu").generators[0].card.info  # the zoo's own card
     config.generators = ("weights/unheard_of.safetensors",)
     with pytest.raises(ValueError, match="'unheard_of' is none of"):
-        tpu_plan.networks(config)
+        tpu_plan.networks(config, "cpu")
 
 
 def test_a_network_of_shapes_costs_what_the_real_one_does():

@@ -12,6 +12,8 @@ then only the inner pixels exist; the others are zero.
 Channels of a cell are those of its upper left, upper right, lower left and lower right pixel.
 """
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -125,7 +127,7 @@ def _taps(size: int, shift: int) -> tuple[int, np.ndarray]:
 
 
 def _conv(
-    x: Array, kernel: Array, padding: tuple[tuple[int, int], ...], dtype: object = None
+    x: Array, kernel: Array, padding: tuple[tuple[int, int], ...], dtype: Any = None
 ) -> Array:
     return jax.lax.conv_general_dilated(
         x, kernel, (1, 1), padding, dimension_numbers=AXES, preferred_element_type=dtype

@@ -10,8 +10,8 @@ import flax.linen as nn
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from dfd_jax.models import layers
-from dfd_jax.models.convolution import Conv
+from dfd_jax.models import cells, layers
+from dfd_jax.models.convolution import Conv, Kernel, plain
 
 
 class Xception(nn.Module):
@@ -81,6 +81,15 @@ class Xception(nn.Module):
         return x + y
 
     def _separable(self, name: str, x: Array, features: int) -> Array:
+        """A depthwise convolution and a pointwise one. A TPU's matrix units do both at once sooner
+        than one after the other where the channels are few.
+        """
+        channels = x.shape[-1]
+        if self.for_tpu and channels <= cells.LANES:
+            depthwise = Kernel((3, 3, 1, channels), name=f"{name}.conv1")()
+            pointwise = Kernel((1, 1, channels, features), name=f"{name}.pointwise")()
+            both = (depthwise.swapaxes(2, 3) * pointwise).astype(self.dtype)
+            return plain(x, both, 1, (1, 1))
         wise = layers.DepthwiseConv(for_tpu=self.for_tpu, dtype=self.dtype, name=f"{name}.conv1")
         return self._conv(f"{name}.pointwise", wise(x), features, 1, 1)
 
