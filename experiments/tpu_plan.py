@@ -201,6 +201,7 @@ def _main() -> None:
     console.print(title, STATIC, sep="\n", highlight=False)
     parameters = full_size.count(networks(config, "tpu").perturber)
     found: list[dict[str, Any]] = []
+    said = ""
     for work in works(config):
         for photos in batches:
             found.append(plan(work, mesh, chip, photos))
