@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Bool, Float, UInt8
-from scipy import ndimage, special, stats
+from scipy import ndimage, special
 
 DISRUPTED_L2 = 0.05  # a fake is disrupted iff its L2 reaches this: RMS 28.5/255, or 19.0 dB
 MASK_THRESHOLD = 0.5  # masked L2 looks at pixels where the summed |G(x) - x| exceeds this
@@ -102,6 +102,8 @@ def auc(p_reals: Float[np.ndarray, " n"], p_fakes: Float[np.ndarray, " m"]) -> f
     """Area under the ROC curve: chance that a real photo scores above a fake (ties count half)."""
     if not len(p_reals) or not len(p_fakes):
         return float("nan")
+    from scipy import stats  # half a second, which only an evaluation should wait for
+
     ranks = stats.rankdata(np.concatenate([p_reals, p_fakes]))
     wins = ranks[: len(p_reals)].sum() - len(p_reals) * (len(p_reals) + 1) / 2
     return float(wins / (len(p_reals) * len(p_fakes)))

@@ -1,5 +1,6 @@
 """A run's figures: `metrics.jsonl` for programs, TensorBoard events for eyes."""
 
+import functools
 import json
 import pathlib
 import time
@@ -7,7 +8,6 @@ from typing import Any
 
 import jax
 import numpy as np
-from tensorboardX import SummaryWriter
 
 from dfd_jax.progress import StepProgress
 
@@ -31,7 +31,8 @@ class MetricsWriter:
         self._path = workdir / "metrics.jsonl"
         kept = [r for r in read_metrics(workdir) if r["step"] <= from_step]
         replace_text(self._path, "".join(json.dumps(r) + "\n" for r in kept))
-        self._events = SummaryWriter(str(workdir), purge_step=from_step + 1)
+        self._open = functools.partial(_events, workdir, purge_step=from_step + 1)
+        self._events: Any = None
 
     def scalars(self, step: int, values: dict[str, float]) -> None:
         """One record, flushed."""
@@ -40,19 +41,29 @@ class MetricsWriter:
         record = {"step": step, "time": round(time.time(), 3), **values}
         with self._path.open("a", encoding="utf-8") as file:
             file.write(json.dumps(record) + "\n")
+        self._events = self._events or self._open()
         for name, value in values.items():
             self._events.add_scalar(name, value, step)
         self._events.flush()
 
     def close(self) -> None:
         """Finish the event file."""
-        if self._active:
+        if self._active and self._events:
             self._events.close()
+
+
+def _events(workdir: pathlib.Path, **options: Any) -> Any:
+    """TensorBoard's writer. Imported late: with PyTorch beside it that takes seconds, for which a
+    first training step need not wait.
+    """
+    from tensorboardX import SummaryWriter
+
+    return SummaryWriter(str(workdir), **options)
 
 
 def write_image(workdir: pathlib.Path, step: int, name: str, pixels: np.ndarray) -> None:
     """One picture (uint8 [h, w, 3]) for TensorBoard, beside the events that are there."""
-    with SummaryWriter(str(workdir)) as events:
+    with _events(workdir) as events:
         events.add_image(name, pixels, step, dataformats="HWC")
 
 

@@ -34,6 +34,7 @@ class Part(NamedTuple):
 PARTS = {
     "train": Part("a training step beside the same in PyTorch"),
     "attack": Part("ten steps of PGD beside the same in PyTorch"),
+    "start": Part("imports, and the quick start's first step, cold and again", needs_torch=False),
     "networks": Part("every network beside the same in PyTorch, from the same weights"),
     "clip": Part("a converted First Order Motion Model against PyTorch, a whole driving clip"),
 }
@@ -65,13 +66,14 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     )
     of_two.add_argument("--frames", type=int, default=8, help="frames of the driving clip")
     parser.add_argument("--repeats", type=int, default=9, help="timed calls of each side")
+    parser.add_argument("--starts", type=int, default=3, help="processes started, of each kind")
     parser.add_argument("--clock", choices=("wall", "cpu"), default="wall")
     parser.add_argument("--out", type=pathlib.Path, default=RESULTS, metavar="FOLDER")
     args = parser.parse_args(argv)
     unknown = set(args.parts) - set(PARTS)
     if unknown:
         parser.error(f"unknown part {', '.join(sorted(unknown))}; there are {known}")
-    for name in ("size", "repeats", "frames"):
+    for name in ("size", "repeats", "frames", "starts"):
         if getattr(args, name) < 1:
             parser.error(f"--{name} must be positive, not {getattr(args, name)}")
     return args
