@@ -62,6 +62,7 @@ def keep_compiled(folder: pathlib.Path | None = None) -> None:
         return
     base = pathlib.Path(os.environ.get("XDG_CACHE_HOME") or pathlib.Path.home() / ".cache")
     jax.config.update("jax_compilation_cache_dir", str(folder or base / "dfd_jax" / "xla"))
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.1)  # JAX's default is 1
 
 
 def _guarded(main: Callable[[], None], argv: list[str], distributed: bool) -> None:

@@ -92,6 +92,9 @@ def main(argv: list[str] | None = None) -> None:
         names = [name for name in names if name not in left_out]
     if args.clock == "cpu":
         timing.keep_to_one_core()
+    from dfd_jax import cli  # starts JAX
+
+    cli.keep_compiled()
     for name in names:
         part = importlib.import_module(f"experiments.benchmark_{name}")  # starts JAX, and PyTorch
         about = setting(args)

@@ -1,0 +1,71 @@
+"""What is compiled is compiled once, and kept for the next start by every command."""
+
+import pathlib
+
+import jax
+import numpy as np
+import pytest
+import tiny_runs as runs
+from conftest import NAMES, tiny_network
+from rich.console import Console
+
+from dfd_jax import attacker, cli, steps, train
+
+ROOT = pathlib.Path(__file__).parents[1]
+COMPILE_NOTHING = ("flops.py", "memory.py", "publish.py")  # or only to look at the program
+
+
+def test_a_whole_training_compiles_its_step_once(tiny_zoo, tmp_path, monkeypatch):
+    made, make = [], steps.make_train_step
+
+    def remembered(*arguments):
+        made.append(make(*arguments))
+        return made[-1]
+
+    monkeypatch.setattr(steps, "make_train_step", remembered)
+    config = runs.tiny_config(tiny_zoo, runs.photo_folder(tmp_path / "photos"), steps=3)
+    assert train.train(config, tmp_path / "run", Console(quiet=True))
+    assert made[0]._cache_size() == 1
+
+
+def test_an_evaluation_compiles_once_for_all_conditions_and_a_short_last_batch(photos):
+    generators = {"stargan": tiny_network("stargan", seed=3)}
+    detectors = {"resnet18": tiny_network("resnet18", seed=3)}
+    networks = attacker.Networks(generators, detectors, NAMES, batch_size=5)
+    before = steps.fake_and_judge._cache_size(), steps.judge._cache_size()
+    for condition in NAMES[:2]:
+        found = attacker.make_fakes(networks, "stargan", photos, np.zeros((8, 5)), condition)
+        assert len(found.images) == 8
+    attacker.judge(networks, photos)
+    after = steps.fake_and_judge._cache_size(), steps.judge._cache_size()
+    assert after == (before[0] + 1, before[1] + 1)
+
+
+def commands():
+    """Every file that runs as a command and may compile."""
+    files = [*(ROOT / "dfd_jax").rglob("*.py"), *(ROOT / "experiments").glob("*.py")]
+    return [f for f in files if '__name__ == "__main__"' in f.read_text() and not skipped(f)]
+
+
+def skipped(path):
+    return path.name in COMPILE_NOTHING or path.name == "__main__.py"
+
+
+@pytest.mark.parametrize("path", commands(), ids=lambda path: path.stem)
+def test_every_command_keeps_what_it_compiles(path):
+    text = path.read_text()
+    starts = ("cli.run(main", "cli.keep_compiled()", 'run("', "run_figure(")
+    assert any(start in text for start in starts), f"{path.name} never calls cli.keep_compiled"
+
+
+def test_compiled_programs_are_kept_in_the_users_cache_folder(monkeypatch, tmp_path):
+    told = {}
+    monkeypatch.setattr(jax.config, "update", told.__setitem__)
+    monkeypatch.delenv("JAX_COMPILATION_CACHE_DIR", raising=False)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    cli.keep_compiled()
+    assert told["jax_compilation_cache_dir"] == str(tmp_path / "dfd_jax" / "xla")
+    told.clear()
+    monkeypatch.setenv("JAX_COMPILATION_CACHE_DIR", "elsewhere")
+    cli.keep_compiled()
+    assert told == {}
