@@ -112,3 +112,21 @@ def test_chips_exchange_the_gradients_of_p_and_the_metrics_once_a_step():
     gradients = 4 * full_size.count(nets.perturber)
     assert [kind for kind, _ in found] == ["all-reduce"]
     assert gradients < found[0][1] <= gradients + 4 * len(metrics)
+
+
+def test_a_program_is_planned_for_every_chip_of_a_topology():
+    pytest.importorskip("libtpu", reason="the TPU compiler is in the package libtpu")
+
+    def product(a, b):
+        return a @ b
+
+    def make(photos):
+        side = jax.ShapeDtypeStruct((1024, 1024), jnp.bfloat16)
+        return jax.jit(product), (jax.ShapeDtypeStruct((photos, 1024), jnp.bfloat16), side)
+
+    work = tpu_plan.Work("product", make, (True, False), lambda photos: 2.0 * photos * 1024**2)
+    found = tpu_plan.plan(work, full_size.mesh_of("v5e:2x2"), tpu_plan.CHIPS["v5e"], 1024)
+    assert found["fits"]
+    assert found["collectives"] == []
+    assert 0.3 < found["mfu"] < 1
+    assert found["flops"] == pytest.approx(found["least_flops"], rel=0.01)
