@@ -73,7 +73,8 @@ def save_figure(
 
 
 def _page(found: Result) -> pages.Page:
-    return pages.Page(found.title, "", (), (), found.bars, found.legend, found.unit)
+    title = found.title.partition(" (in brackets")[0]  # the paper's figures are not drawn
+    return pages.Page(title, "", (), (), found.bars, found.legend, found.unit)
 
 
 def markdown(found: Result, about: dict[str, Any], picture: str) -> str:
@@ -96,8 +97,8 @@ def with_paper(ours: str, theirs: float | None) -> Cell:
 
 
 def relative(found: dict[str, Any]) -> float | None:
-    """How much of what a detector can gain is gained: (F1 - floor) / (cap - floor), which is 1 - q
-    but for rounding where R is 1.
+    """How much of what a detector can gain is gained: (F1 - floor) / (cap - floor). Less than 1 - q
+    between the two ends.
     """
     span = found["cap"] - found["floor"]
     return (found["f1"] - found["floor"]) / span if span else None
