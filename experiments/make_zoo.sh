@@ -67,6 +67,10 @@ ALL="('zoo:xception','zoo:resnet18','zoo:resnet50','zoo:multi_attentional')"
 perturber stargan disrupter_stargan_64 --config.data.poses=True --config.detectors="$ALL" \
   --config.objective.detector_weights="()" --config.objective.fake=1 --config.objective.real=0.3 \
   --config.objective.ramp=300 --config.train.steps=1500
+perturber stargan disrupter_stargan_quiet --config.detectors="$ALL" \
+  --config.objective.detector_weights="()" --config.objective.fake=0.5 --config.objective.real=0.3 \
+  --config.objective.ramp=200 --config.train.steps=700 --config.budget.eps_255=3 \
+  --config.objective.eps_255=2.3 --config.objective.budget=200
 perturber ganimation disrupter_ganimation --config.detectors="$ALL" \
   --config.objective.detector_weights="()" --config.objective.fake=1 --config.objective.real=0.5 \
   --config.objective.ramp=150 --config.train.steps=1000
