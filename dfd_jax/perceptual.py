@@ -5,9 +5,9 @@ to length one, squared differences summed over the channels and averaged over th
 are no learned weights: the stages count alike, and the distance is their mean. The published metric
 takes networks that were trained on ImageNet, whose weights are a download; this one takes the
 stages of `zoo:resnet50`, a small detector of manipulated faces. **Its values are not comparable
-with published LPIPS**, only with one another. It is the zoo's detector that no shipped perturber
-but the ensemble's was trained against: against one of those, a perturber could have learned to look
-unchanged.
+with published LPIPS**, only with one another, and not where the perturber was trained against this
+detector (its card says so): such a one learned to keep the detector's verdict, and what it sees
+with that.
 """
 
 import functools

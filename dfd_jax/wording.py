@@ -28,7 +28,8 @@ LEGEND = (
 LPIPS = (  # the column of rows that have the key `lpips`, and how to read it
     "LPIPS-like",
     "LPIPS-like: the protected photo against the original as zoo:resnet50 sees them, without "
-    "learned weights; 0 is alike. Not comparable with published LPIPS.",
+    "learned weights; 0 is alike. Not comparable with published LPIPS, nor for a P that was "
+    "trained against zoo:resnet50.",
 )
 
 
