@@ -21,7 +21,7 @@ from absl import flags
 from PIL import Image, features
 from rich.console import Console
 
-from dfd_jax import models
+from dfd_jax import cli, models
 from dfd_jax.data import faces, images, pack, pipeline
 from dfd_jax.jobs import Job, find_inputs, output_names
 from dfd_jax.ledger import Ledger, Options
@@ -210,6 +210,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     args = parser.parse_args(argv)
     if not flags.FLAGS.is_parsed():
         flags.FLAGS.mark_as_parsed()  # grain reads them
+    cli.keep_compiled()
     console = Console(width=120)
     setting = {
         "command": "python -m experiments.benchmark_input " + " ".join(sys.argv[1:]),

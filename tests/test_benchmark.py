@@ -116,8 +116,7 @@ def method():
     config = stargan.get_config()
     config.data.size = 16
     regions = tuple(channel.Region.of_side(side, 16) for side in (16, 24))
-    judges = (tiny_network("xception", 32), tiny_network("resnet18"))
-    against = Opponents((tiny_network("stargan"),), judges, regions)
+    against = Opponents((tiny_network("stargan"),), (tiny_network("resnet18", 32),), regions)
     return train.Method(config, tiny_network("unet"), against)
 
 
