@@ -1,6 +1,7 @@
 """Eight virtual CPU devices for every test, and the smallest networks of the same code."""
 
 import atexit
+import gc
 import os
 import shutil
 import tempfile
@@ -9,6 +10,9 @@ os.environ.setdefault("JAX_PLATFORMS", "cpu")
 os.environ.setdefault("XLA_FLAGS", "")
 if "xla_force_host_platform_device_count" not in os.environ["XLA_FLAGS"]:
     os.environ["XLA_FLAGS"] += " --xla_force_host_platform_device_count=8"
+if "xla_backend_optimization_level" not in os.environ["XLA_FLAGS"]:
+    # tests mostly compile: this halves it, and small programs run as fast
+    os.environ["XLA_FLAGS"] += " --xla_backend_optimization_level=0"
 if "JAX_COMPILATION_CACHE_DIR" not in os.environ:  # processes that tests start compile the same
     os.environ["JAX_COMPILATION_CACHE_DIR"] = tempfile.mkdtemp(prefix="dfd-xla-")
     os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0.3"
@@ -61,6 +65,7 @@ DETECTORS = ("resnet18", "resnet50", "xception", "efficientnet", "multi_attentio
 
 
 def pytest_configure(config):
+    gc.set_threshold(200_000, 50, 100)  # tracing makes many objects that live long
     flags.FLAGS.mark_as_parsed()  # grain's worker processes read absl flags
 
 

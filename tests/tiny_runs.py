@@ -58,7 +58,7 @@ def start(zoo, photos, workdir, steps=6, flags=(), devices=8):
             *(*arguments, *flags, "--workdir", str(workdir)),
         ],
         cwd=ROOT,
-        env={**os.environ, "COLUMNS": "120", "XLA_FLAGS": f"{DEVICES}={devices}"},
+        env={**os.environ, "COLUMNS": "120", "XLA_FLAGS": _with_devices(devices)},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
@@ -76,6 +76,12 @@ def wait_for_step(process, workdir, step, seconds=240):
         time.sleep(0.02)
     process.kill()
     raise AssertionError(f"no step {step} within {seconds} s")
+
+
+def _with_devices(count):
+    """XLA's flags of this process, with so many devices."""
+    kept = [f for f in os.environ["XLA_FLAGS"].split() if not f.startswith(DEVICES)]
+    return " ".join([*kept, f"{DEVICES}={count}"])
 
 
 def _flat(tree, prefix=""):
