@@ -65,9 +65,8 @@ class Manifest:
         if mine.count == 1:
             self._part = self.path
         self._lock = threading.Lock()
-        beside = (
-            f"-of-{mine.count}.jsonl"  # those that work at the same time tell nothing of before
-        )
+        # those that work at the same time tell nothing of before
+        beside = f"-of-{mine.count}.jsonl"
         self.is_new = all(
             path != self._part and path.name.endswith(beside) for path in _files(folder)
         )

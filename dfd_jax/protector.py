@@ -129,4 +129,5 @@ def _budget(perturber: FrozenPerturber) -> Budget:
 
 @jax.jit
 def outputs(perturber: FrozenPerturber, crops: UInt8[Array, "b s s 3"]) -> Float[Array, "b s s 3"]:
+    """P's raw output for crops of the input size: what a device does for a batch."""
     return perturber(pixels.from_uint8(crops))

@@ -1,35 +1,23 @@
 """The protect command on files of every kind: what comes out, what stays, what it refuses."""
 
 import json
-import pathlib
 
 import numpy as np
 import pytest
 from PIL import ExifTags, Image
 from protect_helpers import (
     hashes,
+    photos_fixture,  # noqa: F401
     pixels,
     records,
     run,
     save,
-    save_network,
-    save_photos,
     shared_protector,
+    workdir_fixture,  # noqa: F401
 )
 
 from dfd_jax import models, protect
 from dfd_jax.data.images import centre_box, read_photo, read_rgb
-
-
-@pytest.fixture
-def workdir(tmp_path) -> str:
-    return save_network(tmp_path / "run")
-
-
-@pytest.fixture
-def photos(tmp_path) -> pathlib.Path:
-    return save_photos(tmp_path / "photos")
-
 
 # What comes out
 

@@ -6,20 +6,18 @@ import shutil
 
 import pytest
 from array_record.python.array_record_module import ArrayRecordWriter
-from protect_helpers import hashes, pixels, records, run, save, save_network, save_photos
+from protect_helpers import (
+    hashes,
+    photos_fixture,  # noqa: F401
+    pixels,
+    records,
+    run,
+    save,
+    workdir_fixture,  # noqa: F401
+)
 
 from dfd_jax import jobs
 from dfd_jax.data import pack
-
-
-@pytest.fixture
-def workdir(tmp_path) -> str:
-    return save_network(tmp_path / "run")
-
-
-@pytest.fixture
-def photos(tmp_path) -> pathlib.Path:
-    return save_photos(tmp_path / "photos")
 
 
 def test_a_packed_folder_gives_the_files_that_the_folder_gives(photos, workdir, tmp_path):

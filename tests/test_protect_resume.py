@@ -10,21 +10,20 @@ import sys
 import time
 
 import pytest
-from protect_helpers import hashes, network, pixels, records, run, save, save_network, save_photos
+from protect_helpers import (
+    hashes,
+    network,
+    photos_fixture,  # noqa: F401
+    pixels,
+    records,
+    run,
+    save,
+    workdir_fixture,  # noqa: F401
+)
 
 from dfd_jax import models, protect
 
 ROOT = pathlib.Path(__file__).parent.parent
-
-
-@pytest.fixture
-def workdir(tmp_path) -> str:
-    return save_network(tmp_path / "run")
-
-
-@pytest.fixture
-def photos(tmp_path) -> pathlib.Path:
-    return save_photos(tmp_path / "photos")
 
 
 def modified(output: pathlib.Path) -> dict[str, int]:

@@ -6,6 +6,7 @@
 Sources read a photo only when it is asked for, so a data set of any size opens at once.
 """
 
+import abc
 import bisect
 import functools
 import hashlib
@@ -92,8 +93,7 @@ def open_source(
     `root` is its data_dir or None), "synthetic" (`count` drawn faces of `size` pixels; no photo of
     one split is in another) or "auto": celeba if `root` has its attribute list, videos if it has
     some and no photo, else folder, and synthetic without a root. `protocol` is used by celeba,
-    `seed` by folder, videos and synthetic. ValueError if the data are not there or the split is
-    empty.
+    `seed` by folder, videos and synthetic. ValueError if there are no data, or none of the split.
     """
     names = tuple(attribute_names)
     if kind == "auto":
@@ -123,7 +123,7 @@ def open_source(
     return PhotoFolder(root, split, seed, names)
 
 
-class _Stored:
+class _Stored(abc.ABC):
     """Faces whose photos have names, as files or packed."""
 
     _names: list[str]
@@ -142,8 +142,8 @@ class _Stored:
         pixels = read_square(path, size, crop, content, reduced=reduced)
         return Face(pixels, self._labels(index), name)
 
-    def _labels(self, index: int) -> Float[np.ndarray, " a"]:
-        raise NotImplementedError
+    @abc.abstractmethod
+    def _labels(self, index: int) -> Float[np.ndarray, " a"]: ...
 
 
 class CelebaFolder(_Stored):
