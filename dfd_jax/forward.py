@@ -42,13 +42,14 @@ def forward(
     protected = pixels.round_8bit(images + arrival.deltas)
     pairs = list(zip(opponents.generators, conditions, strict=True))
     fakes = tuple(generator(protected, condition) for generator, condition in pairs)
+    verdicts = [d.real_logits_of((protected, *fakes)) for d in opponents.detectors]
     return Seen(
         norms=arrival.norms,
         rms=arrival.rms,
         fakes=fakes,
         references=_references(opponents, images, pairs, fakes),
-        fake_logits=tuple(tuple(d.real_logits(f) for d in opponents.detectors) for f in fakes),
-        real_logits=tuple(d.real_logits(protected) for d in opponents.detectors),
+        fake_logits=tuple(tuple(v[1 + i] for v in verdicts) for i in range(len(fakes))),
+        real_logits=tuple(v[0] for v in verdicts),
     )
 
 

@@ -11,11 +11,13 @@ the rest is static. Two levels of use:
 
 import dataclasses
 import json
+from collections.abc import Sequence
 from typing import Any, Self
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+import numpy as np
 from flax import struct
 from jaxtyping import Array, Float
 
@@ -141,6 +143,18 @@ class FrozenDetector(FrozenNetwork):
 
     def real_logits(self, images: Float[Array, "b h w 3"]) -> Float[Array, " b"]:
         """Log-odds of REAL. ValueError if the card does not say which output is REAL."""
+        return self.real_logits_of((images,))[0]
+
+    def real_logits_of(
+        self, sets: Sequence[Float[Array, "n _ _ 3"]]
+    ) -> tuple[Float[Array, " n"], ...]:
+        """The same of several sets of images, in one pass: one program instead of one for each, and
+        fuller batches.
+
+        Of each set the first axis is b, or b times some images for each photo, where b is the size
+        of the first set. Images of one photo stay neighbours, so that a batch that is split over
+        devices stays where it is.
+        """
         real = self.card.real_index
         if real is None:
             raise ValueError(
@@ -148,8 +162,13 @@ class FrozenDetector(FrozenNetwork):
                 "Convert a checkpoint with a two-class head, or train one "
                 "with `python -m dfd_jax.train_detector`."
             )
-        logits = self.apply(self.variables, self._normalised(images)).astype(jnp.float32)
-        return logits[:, real] - logits[:, 1 - real]
+        photos, size = len(sets[0]), self.card.input_size
+        by_photo = [self._normalised(images).reshape(photos, -1, size, size, 3) for images in sets]
+        joined = jnp.concatenate(by_photo, 1).reshape(-1, size, size, 3)
+        logits = self.apply(self.variables, joined).astype(jnp.float32)
+        verdicts = (logits[:, real] - logits[:, 1 - real]).reshape(photos, -1)
+        ends = np.cumsum([part.shape[1] for part in by_photo])[:-1].tolist()
+        return tuple(part.reshape(-1) for part in jnp.split(verdicts, ends, 1))
 
     def __call__(self, images: Float[Array, "b h w 3"]) -> Float[Array, " b"]:
         """D(x): probability that each image is real, in [0, 1]."""

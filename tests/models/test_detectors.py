@@ -51,3 +51,13 @@ def test_a_detectors_verdict_follows_its_real_index():
     assert p.shape == (3,)
     np.testing.assert_allclose(p + opposite, 1, atol=1e-6)
     np.testing.assert_allclose(p, first_class, atol=1e-6)
+
+
+def test_several_sets_are_judged_in_one_pass_as_each_alone():
+    net = models.build(Card("resnet18", {"width": 4}, 32, real_index=0))
+    frames = np.random.default_rng(6).uniform(-1, 1, (6, 24, 24, 3)).astype(np.float32)
+    judge = jax.jit(lambda net, *sets: net.real_logits_of(sets))
+    photos_verdicts, frames_verdicts = judge(net, PHOTOS, frames)  # two frames of each photo
+    np.testing.assert_allclose(photos_verdicts, judge(net, PHOTOS)[0], atol=1e-5)
+    np.testing.assert_allclose(frames_verdicts, judge(net, frames)[0], atol=1e-5)
+    assert jnp.ptp(frames_verdicts) > 1e-3  # they are not all the same picture
