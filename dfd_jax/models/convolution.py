@@ -15,6 +15,7 @@ pixels together. `for_tpu` says that a network is for one (see `dfd_jax.models`)
 maps of few channels is cells.py's matter.
 """
 
+import functools
 from typing import Any
 
 import flax.linen as nn
@@ -131,6 +132,7 @@ def spaced(x: Float[Array, "b h w d"], kernel: Float[Array, "4 4 c d"]) -> Float
     )
 
 
+@functools.partial(jax.jit, static_argnums=(2, 3))  # traced once for all layers of one shape
 def _product(x: Array, kernel: Array, stride: int, padding: tuple[int, int]) -> Array:
     """All patches times the kernel as a matrix.
 
