@@ -11,7 +11,7 @@ from absl import app, flags, logging
 from ml_collections import config_flags
 from rich.console import Console
 
-from dfd_jax import processes
+from dfd_jax import memory, processes
 
 
 def run(
@@ -70,6 +70,7 @@ def _guarded(main: Callable[[], None], argv: list[str], distributed: bool) -> No
         raise app.UsageError(f"unexpected arguments: {' '.join(argv[1:])}")
     logging.set_verbosity(logging.WARNING)  # checkpoints and data report every detail below that
     keep_compiled()
+    memory.keep_freed()
     try:
         if distributed:
             processes.join()

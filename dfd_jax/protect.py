@@ -16,7 +16,7 @@ from collections.abc import Sequence
 
 from rich.console import Console
 
-from dfd_jax import cli, jobs, models, slices
+from dfd_jax import cli, jobs, memory, models, slices
 from dfd_jax.data.video_rewriting import LOSSLESS
 from dfd_jax.jobs import Job
 from dfd_jax.ledger import Ledger, Options
@@ -37,6 +37,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     arguments = _parser().parse_intermixed_args(argv)
     cli.keep_compiled()
+    memory.keep_freed()
     console = Console(soft_wrap=True, highlight=False, markup=False)
     output = pathlib.Path(arguments.paths[-1])
     try:
