@@ -19,4 +19,5 @@ def keep_freed() -> bool:
     except (AttributeError, OSError):
         return False
     settings = {_ARENA_MAX: 1, _MMAP_MAX: 0, _TRIM_THRESHOLD: 2**31 - 1, _TOP_PAD: 2**26}
-    return all([mallopt(name, value) for name, value in settings.items()])
+    taken = [mallopt(name, value) for name, value in settings.items()]
+    return all(taken)
