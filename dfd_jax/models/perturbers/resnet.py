@@ -11,6 +11,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from dfd_jax.models.convolution import Conv
 from dfd_jax.models.layers import InstanceNorm, depth_to_space
 
 
@@ -45,7 +46,7 @@ class ResNetPerturber(nn.Module):
         for level in reversed(range(self.downs)):
             x = self._conv_norm(x, self.width * 2**level, 3, f"up{level}", upsample=True)
             x = jax.nn.relu(x)
-        out = nn.Conv(3, (7, 7), padding=3, dtype=self.dtype, name="head")(x)
+        out = Conv(3, 7, 1, (3, 3), use_bias=True, dtype=self.dtype, name="head")(x)
         return out.astype(jnp.float32)
 
     def _conv_norm(
@@ -58,12 +59,12 @@ class ResNetPerturber(nn.Module):
         stride: int = 1,
         upsample: bool = False,
     ) -> Array:
-        conv = nn.Conv(
+        around = ((side - 1) // 2,) * 2
+        conv = Conv(  # without bias, which the norm that follows would remove
             channels * (4 if upsample else 1),
-            (side, side),
-            (stride, stride),
-            padding=(side - 1) // 2,
-            use_bias=False,  # the norm that follows would remove it
+            side,
+            stride,
+            around,
             dtype=self.dtype,
             name=f"{name}_conv",
         )

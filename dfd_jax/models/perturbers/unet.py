@@ -1,8 +1,8 @@
 """U-Net perturber, one of the two families of Generative Adversarial Perturbations.
 
-Poursaeed et al. 2018, "Generative Adversarial Perturbations". Upsampling is nearest neighbour
-followed by a convolution: it leaves no checkerboard in the delta, and its weight gradient is fast
-on every backend.
+Poursaeed et al. 2018, "Generative Adversarial Perturbations". Upsampling is a sub-pixel convolution
+(Shi et al. 2016), which draws fine patterns easily and whose weight gradient is fast on every
+backend.
 """
 
 from typing import Any
@@ -13,7 +13,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from dfd_jax.models import cells
-from dfd_jax.models.convolution import Kernel
+from dfd_jax.models.convolution import Conv, Kernel
 from dfd_jax.models.layers import InstanceNorm, depth_to_space
 
 
@@ -55,7 +55,7 @@ class UNet(nn.Module):
                 return LeaveCells(dtype=self.dtype, name="leave")(x, skips.pop())
             x = cells.unpack(x) if in_cells else x
             x = jnp.concatenate([x, skips.pop()], axis=-1)
-        out = nn.Conv(3, (3, 3), padding=1, dtype=self.dtype, name="leave")(x)
+        out = Conv(3, 3, 1, (1, 1), True, self.for_tpu, self.dtype, name="leave")(x)
         return out.astype(jnp.float32)
 
     def _enter_cells(self, images: Array) -> Array:
@@ -79,12 +79,12 @@ class UNet(nn.Module):
             x = cells.halve(x, Kernel(shape, dtype=self.dtype, name=f"{name}_conv")())
         else:
             side = 4 if stride == 2 else 3  # even under stride 2: every pixel is touched equally
-            x = nn.Conv(
+            x = Conv(  # without bias, which the norm that follows would remove
                 channels * (4 if upsample else 1),
-                (side, side),
-                (stride, stride),
-                padding=1,
-                use_bias=False,  # the norm that follows would remove it
+                side,
+                stride,
+                (1, 1),
+                for_tpu=self.for_tpu,
                 dtype=self.dtype,
                 name=f"{name}_conv",
             )(x)
