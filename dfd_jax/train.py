@@ -14,7 +14,7 @@ import jax
 from absl import flags
 from rich.console import Console
 
-from dfd_jax import assembly, cli, evaluate, models, processes, provenance, sharding, steps
+from dfd_jax import assembly, cli, models, processes, provenance, sharding, steps
 from dfd_jax.checkpoint import Checkpoints
 from dfd_jax.config import Config
 from dfd_jax.models.frozen import FrozenPerturber
@@ -119,6 +119,8 @@ def main() -> None:
     is_finished = train(config, workdir, console)
     processes.part()
     if is_finished and jax.process_index() == 0:
+        from dfd_jax import evaluate  # what it needs would hold up the first step
+
         evaluate.evaluate_run(workdir, console)
 
 
