@@ -14,7 +14,8 @@ import numpy as np
 from jaxtyping import Float32, UInt8
 
 from dfd_jax import metrics
-from dfd_jax.data.images import Box, Photo, centre_box, read_photo, read_rgb, write_photo
+from dfd_jax.data.images import Box, Photo, centre_box, read_photo, read_rgb
+from dfd_jax.data.saving import write_photo
 from dfd_jax.jobs import Job, square
 from dfd_jax.ledger import Ledger, Outcome
 from dfd_jax.manifest import sha256_of
