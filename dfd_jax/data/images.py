@@ -1,4 +1,4 @@
-"""Photo files in: with jpeg.py the only file that decodes pictures. saving.py writes them.
+"""Photo files in: with jpeg.py and png.py all that decodes pictures. saving.py writes them.
 
 Whatever a file holds (grey, palette, CMYK, 16 bits, turned by its EXIF orientation …), the rest
 of the project sees upright 8-bit RGB, or an `UnreadableImage` that says why not.
@@ -18,7 +18,7 @@ import numpy as np
 from jaxtyping import UInt8
 from PIL import ExifTags, Image, UnidentifiedImageError
 
-from dfd_jax.data import jpeg
+from dfd_jax.data import jpeg, png
 
 IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif"})
 
@@ -76,8 +76,7 @@ def read_rgb(
     UnreadableImage if the file is missing, broken, no image, or too large to be a photo.
     """
     content = _bytes(path) if content is None else content
-    plain = jpeg.plain_size(content) if content else None
-    pixels = jpeg.decode(content, plain) if content and plain else None
+    pixels = _plain(content) if content else None
     if pixels is not None:
         return pixels
     with _opened(path, content) as image:
@@ -120,6 +119,11 @@ def read_square(
 
 def read_photo(path: str | os.PathLike[str], content: bytes | None = None) -> Photo:
     """Like `read_rgb`, with what a faithful copy of the file needs beside the pixels."""
+    content = _bytes(path) if content is None else content
+    plain = jpeg.plain_size(content) if content and jpeg.is_bare(content) else None
+    pixels = jpeg.decode(content, plain) if content and plain else None
+    if pixels is not None:
+        return Photo(pixels, alpha=None, icc_profile=None, exif=None, format="JPEG")
     with _opened(path, content) as image:
         image.load()
         exif, profile = _exif(image), image.info.get("icc_profile")
@@ -193,6 +197,12 @@ def _opened(path: str | os.PathLike[str], content: bytes | None = None) -> Itera
         raise
     except Exception as error:  # broken files make Pillow's decoders raise nearly anything
         raise UnreadableImage(path, _reason(path, content, error)) from error
+
+
+def _plain(content: bytes) -> UInt8[np.ndarray, "h w 3"] | None:
+    """The pixels of a file that does without Pillow. None for others."""
+    size = jpeg.plain_size(content)
+    return png.decode(content) if size is None else jpeg.decode(content, size)
 
 
 def _bytes(path: str | os.PathLike[str]) -> bytes | None:

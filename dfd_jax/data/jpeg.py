@@ -13,6 +13,7 @@ from PIL import Image
 
 _START = b"\xff\xd8\xff"
 _MAY_TURN = (b"Exif\0", b"http://ns.adobe.com/xap")  # where Pillow looks for an orientation
+_MOST_PER_BYTE = 256  # pixels: a broken header says more, and then far too much memory is filled
 _SMALLEST = 8  # pixels: below, several scales have the same size and the decoder takes the least
 
 
@@ -32,8 +33,14 @@ def plain_size(content: bytes) -> Size | None:
     except ValueError:
         return None
     size = Size(int(height), int(width))
-    is_photo = size.height * size.width <= (Image.MAX_IMAGE_PIXELS or 0)
+    most = min(Image.MAX_IMAGE_PIXELS or 0, _MOST_PER_BYTE * len(content))
+    is_photo = size.height * size.width <= most
     return size if is_photo and space in ("YCbCr", "Gray") else None
+
+
+def is_bare(content: bytes) -> bool:
+    """Whether there is nothing beside the pixels that a faithful copy of the file would keep."""
+    return b"ICC_PROFILE" not in content
 
 
 def decode(content: bytes, size: Size, scale: int = 1) -> UInt8[np.ndarray, "h w 3"] | None:

@@ -1,15 +1,16 @@
 """Photo files out: written as a whole or not at all."""
 
 import hashlib
+import io
 import os
 import pathlib
-from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import IO, Literal
+from typing import Literal
 
 import numpy as np
 from jaxtyping import UInt8
 from PIL import Image
+
+from dfd_jax.data import png
 
 
 def write_photo(
@@ -30,43 +31,45 @@ def write_photo(
     """
     if pixels.dtype != np.uint8 or pixels.ndim != 3 or pixels.shape[2] != 3:
         raise ValueError(f"found {pixels.dtype} {pixels.shape}, expected uint8 (h, w, 3) pixels")
+    if format == "jpeg":
+        content = _jpeg(pixels, quality, alpha, icc_profile, exif)
+    elif format == "png":
+        whole = pixels if alpha is None else np.dstack([pixels, alpha])
+        content = png.encode(whole, icc_profile, exif)
+    else:
+        raise ValueError(f"found format {format!r}, expected 'png' or 'jpeg'")
+    _replace(pathlib.Path(path), content)
+
+
+def _jpeg(
+    pixels: UInt8[np.ndarray, "h w 3"],
+    quality: int,
+    alpha: UInt8[np.ndarray, "h w"] | None,
+    icc_profile: bytes | None,
+    exif: bytes | None,
+) -> bytes:
     image = Image.fromarray(pixels)
     if alpha is not None:
         image.putalpha(Image.fromarray(alpha))
-    options: dict[str, object] = {"icc_profile": icc_profile}
-    if exif is not None:
-        options["exif"] = exif
-    if format == "jpeg":
-        image = _over_white(image)
-        options |= {"quality": quality, "subsampling": 0}
-    elif format == "png":
-        options["compress_level"] = 4  # half the time of Pillow's 6, and hardly larger files
-    else:
-        raise ValueError(f"found format {format!r}, expected 'png' or 'jpeg'")
-    with _replacing(path) as file:
-        image.save(file, format, **options)
+        white = Image.new("RGBA", image.size, "white")
+        image = Image.alpha_composite(white, image).convert("RGB")
+    options = {} if exif is None else {"exif": exif}
+    buffer = io.BytesIO()
+    image.save(buffer, "jpeg", quality=quality, subsampling=0, icc_profile=icc_profile, **options)
+    return buffer.getvalue()
 
 
-def _over_white(image: Image.Image) -> Image.Image:
-    if image.mode != "RGBA":
-        return image
-    white = Image.new("RGBA", image.size, "white")
-    return Image.alpha_composite(white, image).convert("RGB")
-
-
-@contextmanager
-def _replacing(path: str | os.PathLike[str]) -> Iterator[IO[bytes]]:
-    """A hidden file beside `path` that takes its place once written, and vanishes on failure.
+def _replace(path: pathlib.Path, content: bytes) -> None:
+    """Write a hidden file beside `path` that takes its place once whole, and vanishes on failure.
 
     Its name follows from that of `path`, so what a killed process left is overwritten by the next.
     """
-    path = pathlib.Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     short = hashlib.sha256(os.fsencode(path.name)).hexdigest()[:16]
     temporary = path.with_name(f".{short}.part")
     try:
         with open(temporary, "wb") as file:
-            yield file
+            file.write(content)
             file.flush()
             os.fsync(file.fileno())
         os.replace(temporary, path)
