@@ -11,7 +11,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
-from jaxtyping import Float32, UInt8
+from jaxtyping import Float32, UInt8, UInt16
 
 from dfd_jax import metrics
 from dfd_jax.data.images import Box, Photo, centre_box, read_photo, read_rgb
@@ -165,19 +165,24 @@ def _measure(
     left, top, side = box
     largest = region_sum = photo_sum = 0
     for start in range(0, len(original), _ROWS_AT_ONCE):
-        rows = np.s_[start : start + _ROWS_AT_ONCE]
-        before, after = original[rows], written[rows]
+        before, after = (each[start : start + _ROWS_AT_ONCE] for each in (original, written))
         change = np.maximum(before, after) - np.minimum(before, after)
         squares = np.square(change, dtype=np.uint16)
         largest = max(largest, int(change.max()))
-        photo_sum += int(squares.sum(dtype=np.int64))
+        photo_sum += _sum(squares)
         inside = squares[max(top - start, 0) : max(top + side - start, 0), left : left + side]
-        region_sum += int(inside.sum(dtype=np.int64))
+        region_sum += _sum(inside)
     return {
         "linf_255": largest,
         "psnr_region": metrics.psnr_of_sum(region_sum, 3 * side * side),
         "psnr_photo": metrics.psnr_of_sum(photo_sum, original.size),
     }
+
+
+def _sum(squares: UInt16[np.ndarray, "h w 3"]) -> int:
+    """Exactly; columns first, as sums of 32 bits hold _ROWS_AT_ONCE values and are faster."""
+    columns = squares.sum(0, dtype=np.uint32)
+    return int(columns.sum(dtype=np.uint64))
 
 
 def _over_white(

@@ -53,7 +53,7 @@ def decode(content: bytes) -> UInt8[np.ndarray, "h w 3"] | None:
         return None
     flat = rows[:, 1:].copy()
     for above, row in itertools.pairwise(flat):  # faster than numpy's accumulate
-        np.add(row, above, out=row)
+        np.add(row, above, row)
     return np.ascontiguousarray(flat.reshape(shape)[:, :, :3])
 
 
