@@ -32,7 +32,7 @@ def write_photo(
     if pixels.dtype != np.uint8 or pixels.ndim != 3 or pixels.shape[2] != 3:
         raise ValueError(f"found {pixels.dtype} {pixels.shape}, expected uint8 (h, w, 3) pixels")
     if format == "jpeg":
-        content = _jpeg(pixels, quality, alpha, icc_profile, exif)
+        content = jpeg_file(pixels, quality, alpha, icc_profile, exif)
     elif format == "png":
         whole = pixels if alpha is None else np.dstack([pixels, alpha])
         content = png.encode(whole, icc_profile, exif)
@@ -41,13 +41,14 @@ def write_photo(
     _replace(pathlib.Path(path), content)
 
 
-def _jpeg(
+def jpeg_file(
     pixels: UInt8[np.ndarray, "h w 3"],
     quality: int,
-    alpha: UInt8[np.ndarray, "h w"] | None,
-    icc_profile: bytes | None,
-    exif: bytes | None,
+    alpha: UInt8[np.ndarray, "h w"] | None = None,
+    icc_profile: bytes | None = None,
+    exif: bytes | None = None,
 ) -> bytes:
+    """The content of a JPEG file as `write_photo` writes it."""
     image = Image.fromarray(pixels)
     if alpha is not None:
         image.putalpha(Image.fromarray(alpha))
