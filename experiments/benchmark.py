@@ -122,8 +122,9 @@ def setting(args: argparse.Namespace) -> dict[str, Any]:
         if line.startswith("model name")
     ]
     has_torch = importlib.util.find_spec("torch") is not None
+    words = ["PORTRAITS" if args.root and word == args.root else word for word in sys.argv[1:]]
     return {
-        "command": "python -m experiments.benchmark " + " ".join(sys.argv[1:]),
+        "command": "python -m experiments.benchmark " + " ".join(words),
         "commit": provenance.commit(),
         "jax": jax.__version__,
         "torch": importlib.import_module("torch").__version__ if has_torch else "",

@@ -40,3 +40,9 @@ def test_the_part_needs_no_pytorch_and_says_where_photos_come_from():
     assert (args.root, args.photos) == ("photos", 8)
     with pytest.raises(SystemExit):
         benchmark.parse(["input", "--photos", "0"])
+
+
+def test_results_do_not_say_where_somebodys_photos_lie(monkeypatch):
+    monkeypatch.setattr("sys.argv", ["benchmark", "input", "--root", "/home/me/photos"])
+    about = benchmark.setting(benchmark.parse(["input", "--root", "/home/me/photos"]))
+    assert about["command"] == "python -m experiments.benchmark input --root PORTRAITS"

@@ -249,7 +249,7 @@ def _silence_pillow() -> None:
     The filter stays, because `warnings.catch_warnings` is not safe while other threads decode. To
     put it there again costs a photo's time, so it is only done where it is not the first.
     """
-    if warnings.filters[:1] == _SILENCE:
+    if _SILENCE and warnings.filters[:1] == _SILENCE:
         return
     with _FILTER_LOCK:
         warnings.filterwarnings("ignore", module=r"PIL\.")
