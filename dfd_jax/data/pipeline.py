@@ -42,7 +42,6 @@ def make_loader(
     """Batches of `batch_size` (per process) centred squares: "images" uint8, "attributes" 0 or 1.
 
     Where the faces have `points`, "points" float32 [b, 5, 2] are those in the squares' pixels.
-
     With `train` the stream is endless: each epoch in another order, which `seed` fixes, and photos
     mirrored at random. Without, it is one epoch in order, and its last batch may be smaller. The
     processes' batches, one after another, are those that one process would get from the same global
@@ -51,10 +50,9 @@ def make_loader(
     `transform` changes an example after all that, with a random generator of its own.
 
     `get_state` and `set_state` of the iterator save and restore its position; what follows is the
-    same, bit for bit. `workers` > 0 decodes in as many processes instead of threads: absl's flags
-    must have been parsed by then, and the order of the stream depends on their number. `close` ends
-    the iterator's threads and processes. ValueError if the source is empty or, once that is known,
-    if no photo in it can be read.
+    same, bit for bit. `workers` > 0 decodes in so many processes, not in threads: absl's flags must
+    have been parsed, and the order depends on their number. `close` ends threads and processes.
+    ValueError if the source is empty or, once that is known, if no photo in it can be read.
     """
     if len(source) == 0:
         raise ValueError("the source has no photo, expected at least one")
@@ -72,10 +70,10 @@ def make_loader(
         examples = examples.random_map(transform)
     # the share comes last, so that randomness belongs to a place in the global stream
     mine = _Share(examples, batch_size, process_index, process_count)
-    batches: grain.IterDataset[Example] = Batches(mine, batch_size, drop_remainder=train)
-    if workers:
-        batches = batches.mp_prefetch(grain.MultiprocessingOptions(num_workers=workers))
-    return iter(batches)
+    batches = Batches(mine, batch_size, drop_remainder=train)
+    if not workers:
+        return iter(batches)
+    return iter(batches.mp_prefetch(grain.MultiprocessingOptions(num_workers=workers)))
 
 
 def read_split(
