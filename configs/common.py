@@ -94,8 +94,9 @@ def photos_section() -> Config:
     data.crop = 0  # centred square taken from a photo; 0: the largest (178 in CelebA)
     data.drawn = 178  # side of the photos that are drawn
     # Decode JPEGs at 1/2, 1/4 or 1/8 of their resolution where the centred square is as large
-    # as `size` even so. Faster; pixels differ slightly from an evaluation's, which never does it.
-    data.reduced = False
+    # as `size` even so: twice as fast. Pixels of CelebA's photos at 64 px move by 0.7 levels on
+    # average, 1 % of them by 5 and more; an evaluation reads exactly.
+    data.reduced = True
     data.workers = 0  # decoding processes; 0: threads
     return data
 

@@ -60,11 +60,13 @@ def apply_to_pixels(
     """8-bit pixels plus a perturbation on [-1, 1], rounded; a hard bound still holds after
     rounding.
     """
-    levels = np.rint(pixels.units_to_levels(1.0) * delta)
+    levels = pixels.units_to_levels(1.0) * delta
+    np.rint(levels, out=levels)
     if budget.bound != "none":
         whole = math.floor(budget.eps_255 + 1e-6)
-        levels = np.clip(levels, -whole, whole)
-    return np.clip(region.astype(np.float32) + levels, 0, 255).astype(np.uint8)
+        np.clip(levels, -whole, whole, out=levels)
+    np.add(region, levels, out=levels)
+    return np.clip(levels, 0, 255, out=levels).astype(np.uint8)
 
 
 def linf_255(original: UInt8[np.ndarray, "*s"], changed: UInt8[np.ndarray, "*s"]) -> int:

@@ -10,7 +10,7 @@ from jax.sharding import Mesh
 
 from dfd_jax import assembly, models, pixels
 from dfd_jax.config import Config
-from dfd_jax.data import faces, images, manipulations, pairs, pipeline
+from dfd_jax.data import faces, manipulations, pairs, pipeline, saving
 from dfd_jax.models.frozen import FrozenGenerator
 
 SYNTHETIC_SEED = 1  # drawn faces that a data.kind of synthetic with the usual seed does not draw
@@ -136,5 +136,5 @@ def _generate(config: Config, net: FrozenGenerator, split: str, folder: pathlib.
     made = generate(net, exam.reals, exam.attributes, "random", rng)
     unfinished = folder.with_name(f".{folder.name}")
     for index, fake in enumerate(made):
-        images.write_photo(unfinished / f"{index:06d}.png", fake)
+        saving.write_photo(unfinished / f"{index:06d}.png", fake)
     unfinished.rename(folder)

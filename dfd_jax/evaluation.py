@@ -15,7 +15,7 @@ from jaxtyping import Float, UInt8
 from dfd_jax import attacker, budget, channel, metrics, perceptual
 from dfd_jax.attacker import Fakes, Networks, Photos
 from dfd_jax.budget import Budget
-from dfd_jax.data import images
+from dfd_jax.data import images, saving
 from dfd_jax.data.faces import Face
 from dfd_jax.data.images import Box
 from dfd_jax.protector import Protector
@@ -106,7 +106,7 @@ def through_files(subject: Subject, change: Change | None, sizes: Sequence[int])
         path = pathlib.Path(folder, "photo.png")
         for i, (photo, box) in enumerate(zip(subject.photos, subject.boxes, strict=True)):
             changed = photo if change is None else change(photo, box, i)
-            images.write_photo(path, changed, format="png")
+            saving.write_photo(path, changed, format="png")
             read = images.read_rgb(path)
             for size in sizes:
                 arrived[size].append(images.crop_resize(read, box, size))

@@ -144,8 +144,12 @@ def sha256_of(path: str | os.PathLike[str]) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+_FIELDS = tuple(field.name for field in dataclasses.fields(Record))
+
+
 def _line(record: Record) -> str:
-    return json.dumps(dataclasses.asdict(record), allow_nan=False) + "\n"
+    fields = {name: getattr(record, name) for name in _FIELDS}  # asdict would copy them all
+    return json.dumps(fields, allow_nan=False) + "\n"
 
 
 def _record(line: str) -> Record | None:

@@ -17,7 +17,7 @@ from dfd_jax.budget import BOUNDS, Budget, apply_to_pixels
 from dfd_jax.data.images import Box, centre_box, crop_resize
 from dfd_jax.models.frozen import FrozenPerturber
 
-_ROWS_AT_ONCE = 256  # of a region: keeps the float copies of a large photo small
+_ROWS_AT_ONCE = 128  # of a region: keeps the float copies of a large photo small
 
 
 class Protector:

@@ -34,7 +34,10 @@ class Part(NamedTuple):
 PARTS = {
     "train": Part("a training step beside the same in PyTorch"),
     "attack": Part("ten steps of PGD beside the same in PyTorch"),
+    "protect": Part("P beside ten steps of PGD, batch 1 to 64", needs_torch=False),
+    "memory": Part("the peak of a training step and of protect", needs_torch=False),
     "start": Part("imports, and the quick start's first step, cold and again", needs_torch=False),
+    "input": Part("batches beside bare decoding, protect beside its network", needs_torch=False),
     "networks": Part("every network beside the same in PyTorch, from the same weights"),
     "clip": Part("a converted First Order Motion Model against PyTorch, a whole driving clip"),
 }
@@ -65,6 +68,9 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
         "--batch", type=int, nargs="+", default=[1], metavar="N", help="batch sizes"
     )
     of_two.add_argument("--frames", type=int, default=8, help="frames of the driving clip")
+    of_input = parser.add_argument_group("input")
+    of_input.add_argument("--root", default="", help="photos in CelebA's layout; default: drawn")
+    of_input.add_argument("--photos", type=int, default=64, metavar="N", help="files")
     parser.add_argument("--repeats", type=int, default=9, help="timed calls of each side")
     parser.add_argument("--starts", type=int, default=3, help="processes started, of each kind")
     parser.add_argument("--clock", choices=("wall", "cpu"), default="wall")
@@ -73,7 +79,7 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     unknown = set(args.parts) - set(PARTS)
     if unknown:
         parser.error(f"unknown part {', '.join(sorted(unknown))}; there are {known}")
-    for name in ("size", "repeats", "frames", "starts"):
+    for name in ("size", "repeats", "frames", "starts", "photos"):
         if getattr(args, name) < 1:
             parser.error(f"--{name} must be positive, not {getattr(args, name)}")
     return args
@@ -117,8 +123,9 @@ def setting(args: argparse.Namespace) -> dict[str, Any]:
         if line.startswith("model name")
     ]
     has_torch = importlib.util.find_spec("torch") is not None
+    words = ["PORTRAITS" if args.root and word == args.root else word for word in sys.argv[1:]]
     return {
-        "command": "python -m experiments.benchmark " + " ".join(sys.argv[1:]),
+        "command": "python -m experiments.benchmark " + " ".join(words),
         "commit": provenance.commit(),
         "jax": jax.__version__,
         "torch": importlib.import_module("torch").__version__ if has_torch else "",

@@ -1,27 +1,24 @@
-"""How fast photos get in and out: python -m experiments.benchmark_input [--root PORTRAITS]
+"""How fast photos get in and out, as they are and four times enlarged.
 
-Batches for a training beside bare decoding of the same JPEG files by libjpeg-turbo (Pillow's), per
-core; and protect, files in and files out, beside the network alone.
+Batches for a training beside bare decoding of the same JPEG files by libjpeg-turbo, per core; and
+protect, files in and files out, beside the network alone.
 """
 
 import argparse
 import functools
-import json
 import os
 import pathlib
-import sys
 import tempfile
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
-import jax
 import numpy as np
+import simplejpeg
 from absl import flags
 from PIL import Image, features
 from rich.console import Console
 
-from dfd_jax import cli, models
+from dfd_jax import models
 from dfd_jax.data import faces, images, pack, pipeline
 from dfd_jax.jobs import Job, find_inputs, output_names
 from dfd_jax.ledger import Ledger, Options
@@ -29,35 +26,40 @@ from dfd_jax.manifest import Manifest
 from dfd_jax.models.frozen import FrozenPerturber
 from dfd_jax.photo_stream import PhotoStream
 from dfd_jax.protector import Protector
+from experiments import pages, timing
+from experiments.pages import Page
+from experiments.timing import Times
 
+TARGETS = {"loading": 0.8, "protecting": 0.7}  # of the first rate of each
 CELEBA = 162_770  # photos in its training split: as many as the loader shuffles here
 NETWORK = "zoo:disrupter_stargan_64"
-BATCH = 32
+BATCH, SIZE = 32, 64
+THROUGH_PILLOW, ALONE = "libjpeg-turbo through Pillow", "libjpeg-turbo alone"
+
+Row = dict[str, Any]
+Work = Callable[[], int]  # handles some photos; how many
 
 
-def run(
-    root: str, size: int, photos: int, repeats: int, clock: str, console: Console
-) -> list[dict[str, Any]]:
-    """One row per thing measured: {"what", "files", "per_second", "share", "of"}.
+def run(args: argparse.Namespace, console: Console) -> tuple[dict[str, Any], Page]:
+    """Photos per second of everything, and their shares of what they are compared with.
 
-    `root` is a folder in CelebA's layout, or empty for drawn faces; `photos` of it are used, as
-    they are and four times enlarged. Loading is per second of processor time, that is, per core.
-    For protecting `clock` is "wall", or "cpu" for processor time, whatever else the machine does.
+    Loading is always per second of processor time, that is, per core.
     """
-    timer = {"wall": time.perf_counter, "cpu": time.process_time}[clock]
-    rows = []
+    if not flags.FLAGS.is_parsed():
+        flags.FLAGS.mark_as_parsed()  # grain reads them
+    rows: list[Row] = []
     with tempfile.TemporaryDirectory() as scratch:
         for scale in (1, 4):
             folder = pathlib.Path(scratch, f"x{scale}")
-            name = write_photos(root, folder, photos, scale)
-            console.print(f"{name} …")
-            for parts, clocked in (
-                (loading(folder, size), time.process_time),
-                (protecting(folder), timer),
+            name = write_photos(args.root, folder, args.photos, scale)
+            for kind, parts, clock in (
+                ("loading", loading(folder), "cpu"),
+                ("protecting", protecting(folder), args.clock),
             ):
-                found = _best(parts, repeats, clocked)
-                rows += [{"files": name, **row} for row in _shares(found)]
-    return rows
+                found = shares(rates(parts, args.repeats, clock), TARGETS[kind])
+                rows += [{"files": name, "kind": kind, **row} for row in found]
+            console.print(f"{name}: done")
+    return {"targets": TARGETS, "rows": rows}, page(rows)
 
 
 def write_photos(root: str, folder: pathlib.Path, count: int, scale: int) -> str:
@@ -77,14 +79,12 @@ def write_photos(root: str, folder: pathlib.Path, count: int, scale: int) -> str
         return f"{first.width} x {first.height} {'portraits' if root else 'drawn faces'}"
 
 
-Work = Callable[[], int]  # handles some photos; how many
-
-
-def loading(folder: pathlib.Path, size: int) -> dict[str, Work]:
-    """Bare decoding, then batches from files and from shards, whole and reduced."""
+def loading(folder: pathlib.Path) -> dict[str, Work]:
+    """Bare decoding through Pillow and without it, then batches from files and from shards."""
     paths = sorted(folder.iterdir())
-    packed = folder.with_name(f"{folder.name}-packed")
+    packed, squares = (folder.with_name(f"{folder.name}-{what}") for what in ("packed", "squares"))
     pack.pack(folder, packed)
+    pack.pack(folder, squares, square=SIZE)
 
     def decode() -> int:
         for path in paths:
@@ -92,20 +92,26 @@ def loading(folder: pathlib.Path, size: int) -> dict[str, Work]:
                 image.load()
         return len(paths)
 
-    def batches(source: faces.PhotoFolder, reduced: bool) -> int:
-        repeated = Repeated(source)  # it counts what is read ahead too
-        stream = pipeline.make_loader(repeated, batch_size=BATCH, size=size, reduced=reduced)
-        for _ in range(max(len(paths) // BATCH, 1)):
+    def decode_without_pillow() -> int:
+        for path in paths:
+            simplejpeg.decode_jpeg(path.read_bytes())
+        return len(paths)
+
+    def batches(folder: pathlib.Path, reduced: bool) -> int:
+        source = Repeated(faces.PhotoFolder(folder, "all"))  # it counts what is read ahead too
+        stream = pipeline.make_loader(source, batch_size=BATCH, size=SIZE, reduced=reduced)
+        for _ in range(max(len(paths) // BATCH, 4)):
             next(stream)
         stream.close()
-        return len(repeated.read)
+        return len(source.read)
 
-    files, shards = faces.PhotoFolder(folder, "all"), faces.PhotoFolder(packed, "all")
     return {
-        "libjpeg-turbo": decode,
-        f"batches at {size} px": functools.partial(batches, files, False),
-        f"batches at {size} px, reduced": functools.partial(batches, files, True),
-        f"batches at {size} px, reduced, from shards": functools.partial(batches, shards, True),
+        THROUGH_PILLOW: decode,
+        ALONE: decode_without_pillow,
+        "batches": functools.partial(batches, folder, True),
+        "batches, data.reduced=False": functools.partial(batches, folder, False),
+        "batches from shards": functools.partial(batches, packed, True),
+        f"batches from shards of {SIZE} px squares": functools.partial(batches, squares, True),
     }
 
 
@@ -120,12 +126,9 @@ def protecting(folder: pathlib.Path) -> dict[str, Work]:
     def files(format: Any) -> int:
         outputs = output_names(found, format)
         todo = [Job(name, found[name], outputs[name]) for name in found]
-        with (
-            tempfile.TemporaryDirectory(dir=folder.parent) as output,
-            Manifest(pathlib.Path(output)) as manifest,
-        ):
-            options = Options(format)
-            ledger = Ledger(manifest, pathlib.Path(output), network.card.sha256, options)
+        output = pathlib.Path(tempfile.mkdtemp(dir=folder.parent))
+        with Manifest(output) as manifest:
+            ledger = Ledger(manifest, output, network.card.sha256, Options(format))
             stream = PhotoStream(protector, ledger, len(os.sched_getaffinity(0)))
             outcomes = list(stream.run(todo, lambda: False))
         assert all(outcome.record.is_ok for outcome in outcomes)
@@ -158,77 +161,55 @@ class Repeated:
         return self._source.square(index % len(self._source), size, crop, reduced)
 
 
-def _best(parts: dict[str, Work], repeats: int, timer: Callable[[], float]) -> dict[str, float]:
-    """Photos per second of each: the best of some repeats, taken in turn after one that warms."""
-    best: dict[str, float] = {}
+def rates(parts: dict[str, Work], repeats: int, clock: str) -> dict[str, Times]:
+    """Photos per second of each, taken in turn after a turn that warms up."""
+    taken: dict[str, list[float]] = {name: [] for name in parts}
     for repeat in range(repeats + 1):
         for name, work in parts.items():
-            began = timer()
-            rate = work() / (timer() - began)
+            done: list[int] = []
+            milliseconds = timing.timed(lambda work=work, done=done: done.append(work()), clock)
             if repeat:
-                best[name] = max(best.get(name, 0), rate)
-    return best
-
-
-def _shares(rates: dict[str, float]) -> list[dict[str, Any]]:
-    """Each rate, and its share of the first one."""
-    first, whole = next(iter(rates.items()))
-    return [
-        {"what": name, "per_second": round(rate, 1), "share": round(rate / whole, 3), "of": first}
-        for name, rate in rates.items()
-    ]
-
-
-def markdown(rows: Sequence[dict[str, Any]], setting: dict[str, Any]) -> str:
-    """The table, with what the figures depend on."""
-    protecting = "second" if setting["clock"] == "wall" else "second of processor time too"
-    lines = [
-        f"Photos per second of processor time; protecting, per {protecting}. The best of "
-        f"{setting['repeats']} repeats on {setting['device']}, {setting['cores']} cores, load "
-        f"{setting['load']}; libjpeg-turbo {setting['turbo']}. Share: of the row above with 100 %.",
-        "",
-        f"`{setting['command']}`",
-        "",
-        "| files | what | photos/s | share |",
-        "| --- | --- | ---: | ---: |",
-    ]
-    for row in rows:
-        share = f"{100 * row['share']:.0f} %"
-        lines.append(f"| {row['files']} | {row['what']} | {row['per_second']:.1f} | {share} |")
-    return "\n".join(lines) + "\n"
-
-
-def main(argv: Sequence[str] | None = None) -> None:
-    """Measure, print, and write FOLDER/benchmark_input.json and .md."""
-    parser = argparse.ArgumentParser("python -m experiments.benchmark_input", description=__doc__)
-    parser.add_argument("--root", default="", help="photos in CelebA's layout (default: drawn)")
-    parser.add_argument("--size", type=int, default=64, help="of the batches' squares")
-    parser.add_argument("--photos", type=int, default=256, help="how many files")
-    parser.add_argument("--repeats", type=int, default=5)
-    parser.add_argument("--clock", choices=("wall", "cpu"), default="wall")
-    parser.add_argument("--out", type=pathlib.Path, default=pathlib.Path("experiments/results"))
-    args = parser.parse_args(argv)
-    if not flags.FLAGS.is_parsed():
-        flags.FLAGS.mark_as_parsed()  # grain reads them
-    cli.keep_compiled()
-    console = Console(width=120)
-    setting = {
-        "command": "python -m experiments.benchmark_input " + " ".join(sys.argv[1:]),
-        "device": jax.devices()[0].device_kind,
-        "cores": len(os.sched_getaffinity(0)),
-        "load": round(os.getloadavg()[0], 1),
-        "turbo": features.version_feature("libjpeg_turbo"),
-        "repeats": args.repeats,
-        "clock": args.clock,
+                taken[name].append(1000 * done[0] / milliseconds)
+    return {
+        name: {"median": float(np.median(found)), "min": min(found), "max": max(found)}
+        for name, found in taken.items()
     }
-    rows = run(args.root, args.size, args.photos, args.repeats, args.clock, console)
-    text = markdown(rows, setting)
-    console.print(text)
-    args.out.mkdir(parents=True, exist_ok=True)
-    result = json.dumps({"setting": setting, "rows": rows}, indent=1) + "\n"
-    (args.out / "benchmark_input.json").write_text(result, encoding="utf-8")
-    (args.out / "benchmark_input.md").write_text(text, encoding="utf-8")
 
 
-if __name__ == "__main__":
-    main()
+def shares(found: dict[str, Times], target: float) -> list[Row]:
+    """Each rate, and its share of the first one, which the target is about."""
+    first, whole = next(iter(found.items()))
+    return [
+        {
+            "what": name,
+            "per_second": times,
+            "share": times["median"] / whole["median"],
+            "of": first,
+            "is_met": name not in (first, ALONE) and times["median"] >= target * whole["median"],
+        }
+        for name, times in found.items()
+    ]
+
+
+def page(rows: list[Row]) -> Page:
+    """The shares for people."""
+    headings = ("what", "files", "photos/s", "share", "aim met")
+    lines = [
+        [
+            row["what"],
+            row["files"],
+            pages.spread(row["per_second"], 0),
+            f"{100 * row['share']:.0f} %",
+            "" if row["what"] in (row["of"], ALONE) else pages.verdict(row["is_met"]),
+        ]
+        for row in rows
+    ]
+    note = (
+        f"Batches of {BATCH} squares of {SIZE} px, photos per second of processor time (per core). "
+        f"Protecting: {NETWORK}, {BATCH} photos at once, by the clock below. Median (min … "
+        "max) of alternating runs. Share: of the row above with 100 %; the aims are "
+        f"{100 * TARGETS['loading']:.0f} % for batches and {100 * TARGETS['protecting']:.0f} % for "
+        f"protecting. libjpeg-turbo {features.version_feature('libjpeg_turbo')}."
+    )
+    bars = [pages.Bar(f"{row['what'][:40]}", (row["per_second"],)) for row in rows]
+    return Page("Photos in and out", note, headings, lines, bars, ("",), "photos/s")

@@ -5,25 +5,18 @@ host. They take turns, so that a machine's moods fall on both alike; medians.
 """
 
 import pathlib
-import time
-from collections.abc import Callable
 from typing import Any
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 
-from dfd_jax import attacks, pixels
 from dfd_jax.config import Config
-from dfd_jax.forward import Opponents
-from dfd_jax.protector import Protector
 from dfd_jax.wording import Cell, Row, Table, number
-from experiments import bars, paper, rows
+from experiments import against_pgd, bars, paper, rows
 from experiments.pages import Bar
 from experiments.result import Result, run
 from experiments.setting import Setting, open_setting, protector
+from experiments.timing import Times
 
-BATCHES = (1, 4, 16, 64)
 ROUNDS = 7
 
 
@@ -33,7 +26,8 @@ def make(config: Config, workdir: pathlib.Path, console: Any) -> Result:
     figures = {s.generator: _timed(s) for s in settings}
     lines, said = [], []
     for generator, by_batch in figures.items():
-        for i, (batch, found) in enumerate(by_batch.items()):
+        for i, batch in enumerate(against_pgd.BATCHES):
+            found = by_batch[batch]
             theirs = [paper.TABLE9[generator][k] if batch == 1 else None for k in (0, 1)]
             values = [found["pgd_ms"] / 1e3, found["p_ms"] / 1e3]
             beside = [f" ({t})" if t else "" for t in theirs]
@@ -41,12 +35,10 @@ def make(config: Config, workdir: pathlib.Path, console: Any) -> Result:
             cells += [f"{value:.4f}{b}" for value, b in zip(values, beside, strict=True)]
             cells += [number(found["ratio"], 0)]
             lines.append(Row(tuple(map(Cell, cells)), starts_group=not i))
-        best = {k: min(of[k] for of in by_batch.values()) for k in ("pgd_ms", "p_ms")}
-        ratio = best["pgd_ms"] / best["p_ms"]
-        figures[generator]["best"] = {**best, "ratio": ratio}
         said.append(
             f"{generator}: P is {by_batch[1]['ratio']:.0f} times as fast as PGD-"
-            f"{config.attack_steps} at batch 1 and {ratio:.0f} times at each one's best batch"
+            f"{config.attack_steps} at batch 1 and {by_batch['best']['ratio']:.0f} times at each "
+            "one's best batch"
         )
     headers = ("generator", "batch", "PGD, s", "P, s", "PGD / P")
     tables = [Table("seconds a photo", headers, tuple(lines), keys=2)]
@@ -63,55 +55,25 @@ def make(config: Config, workdir: pathlib.Path, console: Any) -> Result:
 
 
 def _timed(setting: Setting) -> dict[Any, dict[str, float]]:
-    """Medians by batch size."""
+    """Medians by batch size, and at each one's best."""
     net = setting.networks.generators[setting.generator]
-    condition = setting.conditions[setting.generator][0]
     plan = {e.name: e.plan for e in rows.attack_entries(setting.config.attack_steps)}["PGD"]
     assert plan is not None
+    attacked = against_pgd.Attacked(net, setting.conditions[setting.generator][0], plan)
     path = setting.config.perturbers[setting.generator]
-    found: dict[Any, dict[str, float]] = {}
-    for batch in BATCHES:
-        photos = np.resize(setting.clean[net.card.input_size], (batch, *_shape(setting)))
-        labels = jnp.zeros((batch, len(net.labels)))
-        asked, images = (
-            net.test_condition(labels, condition),
-            pixels.from_uint8(jnp.asarray(photos)),
-        )
-        # The fakes to get away from are made beforehand: an attack has to start with them, but they
-        # are no part of its steps.
-        references = (jax.jit(lambda net, x, c: net(x, c))(net, images, asked),)
-        of_p = protector(path, batch)
-
-        def pgd(images: Any = images, asked: Any = asked, references: Any = references) -> Any:
-            against = Opponents((net,), (), ())
-            key = jax.random.key(0)
-            found = attacks.attack(against, images, [(asked,)], plan, key, references=references)
-            return np.asarray(found)
-
-        def p(of_p: Protector = of_p, photos: Any = photos) -> Any:
-            return of_p.outputs(photos)
-
-        seconds = _alternated(pgd, p)
-        times = {"pgd_ms": 1e3 * seconds[0] / batch, "p_ms": 1e3 * seconds[1] / batch}
-        found[batch] = {**times, "ratio": times["pgd_ms"] / times["p_ms"]}
-    return found
+    clean = setting.clean[net.card.input_size]
+    times = {}
+    for batch in against_pgd.BATCHES:
+        photos = np.resize(clean, (batch, *clean.shape[1:]))
+        both = against_pgd.calls(attacked, protector(path, batch), photos)
+        times[batch] = against_pgd.timed(both, ROUNDS, "wall", batch)
+    figures: dict[Any, dict[str, float]] = {b: _medians(found) for b, found in times.items()}
+    return {**figures, "best": _medians(against_pgd.at_best(times))}
 
 
-def _shape(setting: Setting) -> tuple[int, ...]:
-    size = setting.networks.generators[setting.generator].card.input_size
-    return setting.clean[size].shape[1:]
-
-
-def _alternated(*calls: Callable[[], Any]) -> list[float]:
-    """The median seconds of each, one after the other in every round, after one that warms up."""
-    taken: list[list[float]] = [[] for _ in calls]
-    for turn in range(ROUNDS + 1):
-        for i, call in enumerate(calls):
-            began = time.perf_counter()
-            call()
-            if turn:
-                taken[i].append(time.perf_counter() - began)
-    return [float(np.median(of)) for of in taken]
+def _medians(found: dict[str, Times]) -> dict[str, float]:
+    times = {f"{name}_ms": found[name]["median"] for name in ("pgd", "p")}
+    return {**times, "ratio": against_pgd.ratio(found)}
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ from rich.console import Console
 
 from configs import detector as detector_config
 from dfd_jax import detection, detector_data, detector_exam, models, train_detector
-from dfd_jax.data import images, pairs
+from dfd_jax.data import pairs, saving
 from dfd_jax.data.synthetic import SyntheticFaces
 from dfd_jax.regions import RegionTraining
 
@@ -122,7 +122,7 @@ def test_the_best_step_is_kept_not_the_last(tiny, monkeypatch):
 def test_folders_of_fakes_are_trained_and_examined_on(tmp_path):
     folder = tmp_path / "fakes"
     for index in range(40):
-        images.write_photo(folder / f"{index}.png", np.zeros((20, 20, 3), np.uint8))
+        saving.write_photo(folder / f"{index}.png", np.zeros((20, 20, 3), np.uint8))
     config = tiny_config()
     config.fakes.folders = (str(folder),)
     config.fakes.made_share = 0.0

@@ -1,11 +1,10 @@
-"""Photo files in and out: the only file that decodes or encodes pictures.
+"""Photo files in: with jpeg.py and png.py all that decodes pictures. saving.py writes them.
 
 Whatever a file holds (grey, palette, CMYK, 16 bits, turned by its EXIF orientation …), the rest
 of the project sees upright 8-bit RGB, or an `UnreadableImage` that says why not.
 """
 
 import dataclasses
-import hashlib
 import io
 import os
 import pathlib
@@ -13,11 +12,13 @@ import threading
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import IO, Literal, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import UInt8
 from PIL import ExifTags, Image, UnidentifiedImageError
+
+from dfd_jax.data import jpeg, png
 
 IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif"})
 
@@ -31,6 +32,7 @@ _UPRIGHT = {  # EXIF orientation → what makes the photo upright
     8: Image.Transpose.ROTATE_90,
 }
 _FILTER_LOCK = threading.Lock()
+_SILENCE: list[object] = []  # the filter that keeps Pillow quiet, once it was made
 
 
 class UnreadableImage(ValueError):
@@ -73,6 +75,10 @@ def read_rgb(
     file's `content` nothing is read, and `path` only names it.
     UnreadableImage if the file is missing, broken, no image, or too large to be a photo.
     """
+    content = _bytes(path) if content is None else content
+    pixels = _plain(content) if content else None
+    if pixels is not None:
+        return pixels
     with _opened(path, content) as image:
         image.load()
         return np.array(_upright(_rgb(image, path), _orientation(_exif(image))))
@@ -92,24 +98,32 @@ def read_square(
     at least twice as large as asked is decoded at a half, a quarter or an eighth of its resolution,
     which is faster; pixels then differ slightly. UnreadableImage as in `read_rgb`.
     """
+    content = _bytes(path) if content is None else content
+    plain = jpeg.plain_size(content) if content else None
+    if content and plain:
+        scale = _scale(plain, size, crop) if reduced else 1
+        pixels = jpeg.decode(content, plain, scale)
+        if pixels is not None:
+            if scale == 1:
+                return crop_resize(pixels, centre_box(*plain, crop), size)
+            return _square(Image.fromarray(pixels), plain, size, crop, scale)
     with _opened(path, content) as image:
-        width, height = image.size
-        scale = _reduce(image, size, crop) if reduced else 1
+        whole = jpeg.Size(image.height, image.width)
+        scale = _drafted(image, size, crop) if reduced else 1
         image.load()
         if scale > 1:
-            left, top, side = centre_box(height, width, crop)
-            corners = (left / scale, top / scale, (left + side) / scale, (top + side) / scale)
-            small = _rgb(image, path).resize((size, size), Image.Resampling.BILINEAR, corners)
-        else:
-            upright = _upright(_rgb(image, path), _orientation(_exif(image)))
-            left, top, side = centre_box(upright.height, upright.width, crop)
-            region = upright.crop((left, top, left + side, top + side))
-            small = region.resize((size, size), Image.Resampling.BILINEAR)
-        return np.array(small)
+            return _square(_rgb(image, path), whole, size, crop, scale)
+        upright = _upright(_rgb(image, path), _orientation(_exif(image)))
+        return _square(upright, jpeg.Size(upright.height, upright.width), size, crop, 1)
 
 
 def read_photo(path: str | os.PathLike[str], content: bytes | None = None) -> Photo:
     """Like `read_rgb`, with what a faithful copy of the file needs beside the pixels."""
+    content = _bytes(path) if content is None else content
+    plain = jpeg.plain_size(content) if content and jpeg.is_bare(content) else None
+    pixels = jpeg.decode(content, plain) if content and plain else None
+    if pixels is not None:
+        return Photo(pixels, alpha=None, icc_profile=None, exif=None, format="JPEG")
     with _opened(path, content) as image:
         image.load()
         exif, profile = _exif(image), image.info.get("icc_profile")
@@ -121,41 +135,6 @@ def read_photo(path: str | os.PathLike[str], content: bytes | None = None) -> Ph
             exif=_exif_bytes(exif),
             format=image.format or "",
         )
-
-
-def write_photo(
-    path: str | os.PathLike[str],
-    pixels: UInt8[np.ndarray, "h w 3"],
-    *,
-    format: Literal["png", "jpeg"] = "png",
-    quality: int = 98,
-    alpha: UInt8[np.ndarray, "h w"] | None = None,
-    icc_profile: bytes | None = None,
-    exif: bytes | None = None,
-) -> None:
-    """Write a photo atomically: the file is the old one or the whole new one, never a part.
-
-    PNG is exact. JPEG is written at `quality` (1 … 100) with full colour resolution (4:4:4); it has
-    no transparency, so with `alpha` the photo is laid over white, which leaves opaque pixels alone.
-    Missing folders are made. ValueError for an unknown format or pixels that are not 8-bit RGB.
-    """
-    if pixels.dtype != np.uint8 or pixels.ndim != 3 or pixels.shape[2] != 3:
-        raise ValueError(f"found {pixels.dtype} {pixels.shape}, expected uint8 (h, w, 3) pixels")
-    image = Image.fromarray(pixels)
-    if alpha is not None:
-        image.putalpha(Image.fromarray(alpha))
-    options: dict[str, object] = {"icc_profile": icc_profile}
-    if exif is not None:
-        options["exif"] = exif
-    if format == "jpeg":
-        image = _over_white(image)
-        options |= {"quality": quality, "subsampling": 0}
-    elif format == "png":
-        options["compress_level"] = 4  # half the time of Pillow's 6, and hardly larger files
-    else:
-        raise ValueError(f"found format {format!r}, expected 'png' or 'jpeg'")
-    with _replacing(path) as file:
-        image.save(file, format, **options)
 
 
 def list_images(
@@ -220,24 +199,61 @@ def _opened(path: str | os.PathLike[str], content: bytes | None = None) -> Itera
         raise UnreadableImage(path, _reason(path, content, error)) from error
 
 
-def _reduce(image: Image.Image, size: int, crop: int | None) -> float:
-    """Let a JPEG be decoded smaller, its centred square still `size` or more; by which factor."""
+def _plain(content: bytes) -> UInt8[np.ndarray, "h w 3"] | None:
+    """The pixels of a file that does without Pillow. None for others."""
+    size = jpeg.plain_size(content)
+    return png.decode(content) if size is None else jpeg.decode(content, size)
+
+
+def _bytes(path: str | os.PathLike[str]) -> bytes | None:
+    """A file's content. None if it cannot be read: whoever opens it then says why."""
+    try:
+        with open(path, "rb") as file:
+            return file.read()
+    except OSError:
+        return None
+
+
+def _scale(whole: jpeg.Size, size: int, crop: int | None) -> int:
+    """By how much a JPEG may be decoded smaller, its centred square still `size` or more."""
+    side = centre_box(*whole, crop).side
+    return max((factor for factor in (2, 4, 8) if factor * size <= side), default=1)
+
+
+def _drafted(image: Image.Image, size: int, crop: int | None) -> int:
+    """Let a JPEG be decoded smaller; by which factor."""
     if image.format != "JPEG" or _orientation(_exif(image)) in _UPRIGHT:
         return 1
     width, height = image.size
-    side = centre_box(height, width, crop).side
-    scale = max((factor for factor in (2, 4, 8) if factor * size <= side), default=1)
-    drafted = image.draft(None, (width // scale, height // scale)) if scale > 1 else None
-    return width / drafted[1][2] if drafted else 1
+    scale = _scale(jpeg.Size(height, width), size, crop)
+    is_drafted = scale > 1 and image.draft(None, (width // scale, height // scale)) is not None
+    return scale if is_drafted else 1
+
+
+def _square(
+    image: Image.Image, whole: jpeg.Size, size: int, crop: int | None, scale: int
+) -> UInt8[np.ndarray, "{size} {size} 3"]:
+    """The centred square of a photo that is `image`, or that is `scale` times as large."""
+    left, top, side = centre_box(*whole, crop)
+    right, bottom = left + side, top + side
+    if scale == 1:
+        image, corners = image.crop((left, top, right, bottom)), None
+    else:
+        corners = (left / scale, top / scale, right / scale, bottom / scale)
+    return np.array(image.resize((size, size), Image.Resampling.BILINEAR, corners))
 
 
 def _silence_pillow() -> None:
     """Keep Pillow from warning about photos: each is either read or an UnreadableImage.
 
-    The filter stays, because `warnings.catch_warnings` is not safe while other threads decode.
+    The filter stays, because `warnings.catch_warnings` is not safe while other threads decode. To
+    put it there again costs a photo's time, so it is only done where it is not the first.
     """
+    if _SILENCE and warnings.filters[:1] == _SILENCE:
+        return
     with _FILTER_LOCK:
         warnings.filterwarnings("ignore", module=r"PIL\.")
+        _SILENCE[:] = warnings.filters[:1]
 
 
 def _reason(path: str | os.PathLike[str], content: bytes | None, error: Exception) -> str:
@@ -254,6 +270,8 @@ def _reason(path: str | os.PathLike[str], content: bytes | None, error: Exceptio
 
 
 def _rgb(image: Image.Image, path: str | os.PathLike[str]) -> Image.Image:
+    if image.mode == "RGB":
+        return image  # convert would copy it
     if image.mode.startswith("I") or image.mode == "F":
         return _eight_bit(np.asarray(image), path).convert("RGB")
     if image.mode == "P":  # a palette may hold RGBA, and its transparent entry may be half so
@@ -313,30 +331,3 @@ def _exif_bytes(exif: Image.Exif | None) -> bytes | None:
 def _upright(image: Image.Image, orientation: int) -> Image.Image:
     turn = _UPRIGHT.get(orientation)
     return image if turn is None else image.transpose(turn)
-
-
-def _over_white(image: Image.Image) -> Image.Image:
-    if image.mode != "RGBA":
-        return image
-    white = Image.new("RGBA", image.size, "white")
-    return Image.alpha_composite(white, image).convert("RGB")
-
-
-@contextmanager
-def _replacing(path: str | os.PathLike[str]) -> Iterator[IO[bytes]]:
-    """A hidden file beside `path` that takes its place once written, and vanishes on failure.
-
-    Its name follows from that of `path`, so what a killed process left is overwritten by the next.
-    """
-    path = pathlib.Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    short = hashlib.sha256(os.fsencode(path.name)).hexdigest()[:16]
-    temporary = path.with_name(f".{short}.part")
-    try:
-        with open(temporary, "wb") as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)

@@ -113,6 +113,26 @@ def test_packing_is_whole_or_not_at_all(folder, tmp_path, capsys):
     assert "no photos" in capsys.readouterr().err
 
 
+def test_squares_are_those_that_a_training_would_cut_and_never_enlarged(celeba, tmp_path):
+    levels = np.random.default_rng(0).integers(0, 256, (5, 4, 3), np.uint8)
+    large = Image.fromarray(levels).resize((80, 100), Image.Resampling.BICUBIC)
+    large.save(celeba / "img_align_celeba" / "0.jpg", quality=95)
+    command = [str(celeba), str(tmp_path / "packed"), "--square", "32"]
+    assert pack.main(command) == 0
+    skipped = tmp_path / "skipped.txt"
+    whole, cut = opened(celeba, "all", "celeba"), opened(tmp_path / "packed", "all")
+    assert cut[0].pixels.shape == (32, 32, 3)
+    assert cut[1].pixels.shape == (10, 10, 3)
+    assert np.abs(cut[0].pixels.astype(int) - whole.square(0, 32, None, False).pixels).max() <= 8
+    faces_of = {face.name: face for face in pipeline.read_split(cut, skipped_file=skipped)}
+    assert sorted(faces_of) == ["0.jpg", "1.jpg", "3.jpg", "4.jpg", "5.jpg", "6.jpg"]
+    assert list(pipeline.read_skipped(skipped).values()) == ["not an image"]
+    for face in pipeline.read_split(whole):
+        assert np.array_equal(faces_of[face.name].attributes, face.attributes)
+    assert landmarks.read_landmarks(tmp_path / "packed") is None  # they were of whole photos
+    assert pack.main([*command[:1], str(tmp_path / "other"), "--square", "0"]) == 2
+
+
 def test_shards_that_lack_something_are_refused(folder, tmp_path):
     with pytest.raises(ValueError, match=r"no shards in it; make them with python -m"):
         opened(folder)

@@ -9,7 +9,8 @@ import pytest
 
 from dfd_jax.data import pipeline
 from dfd_jax.data.faces import CelebaFolder, Face, PhotoFolder
-from dfd_jax.data.images import UnreadableImage, write_photo
+from dfd_jax.data.images import UnreadableImage
+from dfd_jax.data.saving import write_photo
 
 PORTRAITS = pathlib.Path(__file__).parents[3] / "shared" / "portraits"
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from dfd_jax.data import images, pipeline
+from dfd_jax.data import jpeg, pipeline
 from dfd_jax.data.faces import PhotoFolder
 from dfd_jax.data.images import UnreadableImage, centre_box, crop_resize, read_rgb, read_square
 
@@ -62,14 +62,15 @@ def test_a_reduced_square_is_nearly_the_same_wherever_it_lies(tmp_path, height, 
 
 
 def decoded_sizes(monkeypatch) -> list[tuple[int, int]]:
-    """The sizes of all images that are decoded from now on."""
-    sizes, real = [], images._rgb
+    """Width and height of all plain JPEG files that are decoded from now on."""
+    sizes, real = [], jpeg.decode
 
-    def watched(image, path):
-        sizes.append(image.size)
-        return real(image, path)
+    def watched(*arguments):
+        pixels = real(*arguments)
+        sizes.append(pixels.shape[1::-1])
+        return pixels
 
-    monkeypatch.setattr(images, "_rgb", watched)
+    monkeypatch.setattr(jpeg, "decode", watched)
     return sizes
 
 
@@ -82,6 +83,46 @@ def test_no_more_is_decoded_than_the_square_needs(tmp_path, monkeypatch):
     assert sizes == [whole, whole, half, quarter, quarter, eighth, eighth]
     read_square(path, 40, 80, reduced=True)
     assert sizes[-1] == half
+
+
+@pytest.mark.parametrize("quality", [30, 95])
+@pytest.mark.parametrize("subsampling", ["4:4:4", "4:2:2", "4:2:0"])
+@pytest.mark.parametrize("mode", ["RGB", "L"])
+def test_a_plain_jpeg_has_the_pixels_that_pillow_finds(tmp_path, mode, subsampling, quality):
+    options = {"quality": quality, "progressive": quality == 30}
+    options |= {"subsampling": subsampling} if mode == "RGB" else {}
+    for height, width in ((97, 71), (16, 16), (218, 178)):
+        path = save(tmp_path / "a.jpg", smooth(height, width).convert(mode), **options)
+        content = path.read_bytes()
+        assert jpeg.plain_size(content) == (height, width)
+        for scale in (1, 2, 4, 8):
+            with Image.open(path) as image:
+                image.draft(None, (width // scale, height // scale))
+                expected = np.array(image.convert("RGB"))
+            found = jpeg.decode(content, jpeg.Size(height, width), scale)
+            if found is None:
+                assert min(expected.shape[:2]) < 8
+            else:
+                np.testing.assert_array_equal(found, expected)
+
+
+def test_what_is_not_plain_is_left_to_pillow(tmp_path, monkeypatch):
+    def content(name, mode="RGB", **options):
+        return save(tmp_path / name, smooth(40, 30).convert(mode), **options).read_bytes()
+
+    assert jpeg.plain_size(content("a.jpg")) == (40, 30)
+    for other in (
+        content("a.jpg", exif=turned(6)),
+        content("a.jpg", xmp=b'<x tiff:Orientation="6"/>'),
+        content("a.jpg", mode="CMYK"),
+        content("a.png"),
+        content("a.jpg")[:100],
+        b"",
+    ):
+        assert jpeg.plain_size(other) is None
+    assert jpeg.decode(content("a.jpg")[:-300], jpeg.Size(40, 30)) is None
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 1000)
+    assert jpeg.plain_size(content("a.jpg")) is None
 
 
 def test_what_cannot_be_reduced_is_exact(tmp_path):

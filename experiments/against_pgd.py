@@ -1,0 +1,66 @@
+"""P against PGD on the same photos: what table 9 and the benchmark time."""
+
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import UInt8
+
+from dfd_jax import attacks, pixels
+from dfd_jax.forward import Opponents
+from dfd_jax.models.frozen import FrozenGenerator
+from dfd_jax.protector import Protector
+from experiments import timing
+from experiments.timing import Times
+
+BATCHES = (1, 4, 16, 64)
+
+
+class Attacked(NamedTuple):
+    """The generator that both get away from, under one condition, and the attack's plan."""
+
+    generator: FrozenGenerator
+    condition: str
+    plan: attacks.Attack
+
+
+def calls(
+    attacked: Attacked, protector: Protector, photos: UInt8[np.ndarray, "b s s 3"]
+) -> dict[str, Callable[[], Any]]:
+    """Each finds the perturbations of photos in memory and hands them to the host."""
+    net, condition, plan = attacked
+    images = pixels.from_uint8(jnp.asarray(photos))
+    asked = net.test_condition(jnp.zeros((len(photos), len(net.labels))), condition)
+    # The fakes to get away from are made beforehand: an attack has to start with them, but they
+    # are no part of its steps.
+    references = (jax.jit(lambda net, x, c: net(x, c))(net, images, asked),)
+    against, key = Opponents((net,), (), ()), jax.random.key(0)
+
+    def pgd() -> np.ndarray:
+        return np.asarray(
+            attacks.attack(against, images, [(asked,)], plan, key, references=references)
+        )
+
+    return {"pgd": pgd, "p": lambda: protector.outputs(photos)}
+
+
+def timed(both: Mapping[str, Callable[[], Any]], repeats: int, clock: str, photos: int) -> Any:
+    """Milliseconds a photo of both, in turn, after a turn that compiles."""
+    for call in both.values():
+        call()
+    return timing.alternated(both, repeats, clock, photos)
+
+
+def ratio(found: Mapping[str, Times]) -> float:
+    """How many times P is as fast as PGD."""
+    return found["pgd"]["median"] / found["p"]["median"]
+
+
+def at_best(by_batch: Mapping[int, Mapping[str, Times]]) -> dict[str, Times]:
+    """Each one's fastest batch."""
+    return {
+        name: min((found[name] for found in by_batch.values()), key=lambda of: of["median"])
+        for name in ("pgd", "p")
+    }

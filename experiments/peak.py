@@ -1,0 +1,105 @@
+"""One measurement of benchmark_memory.py: python -m experiments.peak SCALE WHAT BATCH
+
+Prints one line of JSON, in MiB: with the networks loaded, while it steps, at most from the start of
+the process, and as the compiler plans a step.
+"""
+
+import json
+import pathlib
+import sys
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from dfd_jax import assembly, cli, protector, sharding
+from experiments import benchmark_method as methods
+from experiments.benchmark_memory import OURS, PROTECT, TORCH
+
+STEPS = 5
+MIB = 2**20
+
+
+class Measured(NamedTuple):
+    """A step, and the bytes that the compiler plans for it, where there is one."""
+
+    step: Callable[[], Any]
+    planned: int | None
+
+
+def main(argv: list[str]) -> None:
+    """Measure and print."""
+    scale, what, batch = argv[0], argv[1], int(argv[2])
+    cli.keep_compiled()
+    make = {OURS: training, TORCH: torch_training, PROTECT: protecting}[what]
+    method = methods.open_method(scale)
+    loaded = resident("VmRSS")
+    measured = make(method, batch)
+    starting = resident("VmHWM")
+    pathlib.Path("/proc/self/clear_refs").write_text("5")  # the most from here on
+    for _ in range(STEPS):
+        measured.step()
+    stepping = resident("VmHWM")
+    found = {"loaded": loaded, "stepping": stepping, "peak": max(starting, stepping)}
+    if measured.planned is not None:
+        found["planned"] = measured.planned / MIB
+    print(json.dumps(found))
+
+
+def resident(what: str) -> float:
+    """MiB in memory of this process by Linux: now (VmRSS), or at most so far (VmHWM)."""
+    lines = pathlib.Path("/proc/self/status").read_text().splitlines()
+    (found,) = (line.split()[1] for line in lines if line.startswith(f"{what}:"))
+    return int(found) / 1024
+
+
+def training(method: methods.Method, photos: int) -> Measured:
+    """Our training step."""
+    tx = assembly.make_optimizer(method.config)
+    mesh = sharding.make_mesh(jax.devices()[:1])
+    step: Any = method.train_step(tx)
+    values = (method.state(tx), method.against, jax.random.key(0))
+    state, against, key = sharding.replicate(values, mesh)
+    batch = method.batch(photos)
+    program = step.lower(state, against, sharding.shard_batch(batch, mesh), key).compile()
+
+    def call() -> None:
+        nonlocal state
+        state, logged = program(state, against, sharding.shard_batch(batch, mesh), key)
+        jax.block_until_ready((state, logged))
+
+    return Measured(call, planned(program.memory_analysis()))
+
+
+def torch_training(method: methods.Method, photos: int) -> Measured:
+    """The same in PyTorch."""
+    from experiments import torch_twins
+
+    layout = torch_twins.FORMATS["channels last"]
+    batch = method.batch(photos)
+    drawn = methods.draws(method, jax.random.key(0), batch["attributes"], STEPS)
+    twin = torch_twins.train_step(method, layout)
+    images = torch_twins.images(batch["images"], layout)
+    chances = [torch_twins.drawn(each) for each in drawn]
+    return Measured(lambda: twin.step(images, chances[twin.count % STEPS]), None)
+
+
+def protecting(method: methods.Method, photos: int) -> Measured:
+    """P on a batch of crops."""
+    ready = protector.Protector(method.perturber, photos)
+    crops = np.asarray(method.batch(photos)["images"])
+    ready.outputs(crops)  # compiles
+    plan = protector.outputs.lower(method.perturber, jnp.asarray(crops)).compile()
+    return Measured(lambda: ready.outputs(crops), planned(plan.memory_analysis()))
+
+
+def planned(memory: Any) -> int:
+    """Bytes of a compiled program, arguments included."""
+    outputs = memory.output_size_in_bytes - memory.alias_size_in_bytes
+    return memory.argument_size_in_bytes + outputs + memory.temp_size_in_bytes
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

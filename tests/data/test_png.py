@@ -1,0 +1,60 @@
+"""PNG files that we write: every reader gets the same pixels, a damaged one is never believed."""
+
+import io
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+from dfd_jax.data import png
+
+shapes = st.tuples(st.integers(1, 40), st.integers(1, 40), st.sampled_from([3, 4]))
+
+
+def drawn(shape, seed, contrast):
+    rng = np.random.default_rng(seed)
+    return (rng.integers(0, 1 + contrast, shape) * 97).astype(np.uint8)
+
+
+@settings(deadline=None)
+@given(shapes, st.integers(0, 99), st.sampled_from([0, 1, 255]))
+def test_pillow_and_we_read_what_was_written(shape, seed, contrast):
+    pixels = drawn(shape, seed, contrast)
+    content = png.encode(pixels)
+    with Image.open(io.BytesIO(content)) as image:
+        assert image.mode == ("RGB" if shape[2] == 3 else "RGBA")
+        np.testing.assert_array_equal(np.array(image), pixels)
+    np.testing.assert_array_equal(png.decode(content), pixels[:, :, :3])
+
+
+@settings(deadline=None)
+@given(st.integers(0, 10**6), st.integers(1, 255))
+def test_no_byte_can_change_unnoticed(place, change):
+    content = bytearray(png.encode(drawn((9, 7, 3), 1, 255)))
+    content[place % len(content)] ^= change
+    assert png.decode(bytes(content)) is None
+    assert png.decode(bytes(content[: place % len(content)])) is None
+
+
+def test_other_files_are_left_to_pillow(monkeypatch):
+    pixels = drawn((12, 10, 3), 0, 255)
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).save(buffer, "png")
+    for other in (buffer.getvalue(), b"", b"\xff\xd8\xff", png.encode(pixels) + b"more"):
+        assert png.decode(other) is None
+    content = png.encode(pixels)
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100)
+    assert png.decode(content) is None
+
+
+@pytest.mark.parametrize("side", [64, 300])
+def test_files_are_hardly_larger_than_pillows(side):
+    small = np.random.default_rng(0).integers(0, 256, (8, 8, 3), np.uint8)
+    smooth = np.array(Image.fromarray(small).resize((side, side), Image.Resampling.BICUBIC))
+    noise = np.random.default_rng(1).integers(-6, 7, smooth.shape)
+    pixels = np.clip(smooth + noise, 0, 255).astype(np.uint8)
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).save(buffer, "png")
+    assert len(png.encode(pixels)) <= 1.15 * len(buffer.getvalue())
