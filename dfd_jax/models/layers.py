@@ -94,6 +94,8 @@ class BatchNorm(nn.Module):
 
     `train=False` uses the stored statistics. `train=True` uses those of the batch and moves the
     stored ones (collection `batch_stats`) by `momentum` of the way, with the unbiased variance.
+
+    x may have the channels of so many `pixels` side by side, if not in training.
     """
 
     epsilon: float = NORM_EPSILON
@@ -101,8 +103,10 @@ class BatchNorm(nn.Module):
     dtype: Any = jnp.float32
 
     @nn.compact
-    def __call__(self, x: Float[Array, "b h w c"], train: bool) -> Float[Array, "b h w c"]:
-        shape = (x.shape[-1],)
+    def __call__(
+        self, x: Float[Array, "_ _ _ c"], train: bool, pixels: int = 1
+    ) -> Float[Array, "_ _ _ c"]:
+        shape = (x.shape[-1] // pixels,)
         scale = self.param("scale", nn.initializers.ones, shape)
         bias = self.param("bias", nn.initializers.zeros, shape)
         mean = self.variable("batch_stats", "mean", jnp.zeros, shape)
@@ -118,7 +122,10 @@ class BatchNorm(nn.Module):
                 variance.value += self.momentum * (unbiased - variance.value)
         else:
             used_mean, used_variance = mean.value, variance.value
-        normed = (wide - used_mean) * (jax.lax.rsqrt(used_variance + self.epsilon) * scale) + bias
+        scaled = jax.lax.rsqrt(used_variance + self.epsilon) * scale
+        if pixels > 1:
+            used_mean, scaled, bias = (jnp.tile(x, pixels) for x in (used_mean, scaled, bias))
+        normed = (wide - used_mean) * scaled + bias
         return normed.astype(self.dtype)
 
 
