@@ -99,8 +99,19 @@ def _convolve(cells: Array, kernel: Array, before: int, after: int) -> Array:
     rows = (-first, height + count - 1 + first - cells.shape[1])
     columns = (-first, width + count - 1 + first - cells.shape[2])
     if 4 * c < LANES:
-        padded = jnp.pad(cells, ((0, 0), (0, 0), columns, (0, 0)))
-        joined = jnp.concatenate([padded[:, :, j : j + width] for j in range(count)], -1)
+        whole = count * count * 4 * c <= LANES  # rows too: the convolution is a product
+        around = ((0, 0), rows if whole else (0, 0), columns, (0, 0))
+        padded, tall = jnp.pad(cells, around), height if whole else cells.shape[1]
+        joined = jnp.concatenate(
+            [
+                padded[:, i : i + tall, j : j + width]
+                for i in range(count if whole else 1)
+                for j in range(count)
+            ],
+            -1,
+        )
+        if whole:
+            return joined @ taps.reshape(-1, 4 * d)
         return _conv(joined, taps.reshape(count, 1, count * 4 * c, 4 * d), (rows, (0, 0)))
     if 4 * d < LANES:
         apart = taps.transpose(0, 2, 1, 3).reshape(count, 1, 4 * c, count * 4 * d)
