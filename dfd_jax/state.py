@@ -23,9 +23,14 @@ class TrainState:
 
 
 def create_state(perturber: FrozenPerturber, tx: optax.GradientTransformation) -> TrainState:
-    """The state before the first step."""
-    params = jax.tree.map(jnp.array, perturber.variables["params"])  # a step takes its state over
-    return TrainState(step=jnp.zeros((), jnp.int32), params=params, opt_state=tx.init(params))
+    """The state before the first step. It shares no array with P: a step takes its state over."""
+
+    @jax.jit  # one small program, instead of one for each shape
+    def start(params: Any) -> TrainState:
+        copied = jax.tree.map(jnp.copy, params)
+        return TrainState(step=jnp.zeros((), jnp.int32), params=copied, opt_state=tx.init(params))
+
+    return start(perturber.variables["params"])
 
 
 def with_params(perturber: FrozenPerturber, params: Any) -> FrozenPerturber:

@@ -6,6 +6,8 @@ The sums are those of the usual convolution. Measured on one core of a CPU with 
     3x3, 1024 → 1024, 4x4: input gradient                            78                     5
     4x4 with stride 2, 64 → 128, 256x256: gradient                   76       sub-pixel    33
     its transpose, 256 → 128, 64x64: forward                         49       sub-pixel    32
+    3x3, 128 → 128 channels, 16x16, batch 8                         5.6       filtered    3.2
+    7x7, 3 → 32, 64x64, batch 8                                    13.2   one channel more 4.1
 
 A TPU wants the plain convolution: for v5e, by its compiler's estimate, the 4x4 one from 128 to 256
 channels and its gradient take 2.3 cycles a pixel, in sub-pixel form 5.0, most of it for moving the
@@ -13,15 +15,36 @@ pixels together. `for_tpu` says that a network is for one (see `dfd_jax.models`)
 maps of few channels is cells.py's matter.
 """
 
+import functools
 from typing import Any
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float
 
 SMALL = 256  # output pixels of a batch up to which a convolution is cheaper as one matrix product
 AXES = ("NHWC", "HWIO", "NHWC")
+WIDE = 32  # channels in and out from which on a 3x3 convolution is worth filtering
+SLOW = (3, 32)  # channels in and out that the library takes three times as long for as for (4, 32)
+
+# Winograd's minimal filtering F(4, 3): four outputs of three taps by six products (Lavin and Gray
+# 2016, from the points 0, 1, -1, 2, -2 and infinity). Products of sums of inputs and of taps.
+_INPUTS = np.array(
+    [
+        [4, 0, -5, 0, 1, 0],
+        [0, -4, -4, 1, 1, 0],
+        [0, 4, -4, -1, 1, 0],
+        [0, -2, -1, 2, 1, 0],
+        [0, 2, -1, -2, 1, 0],
+        [0, 4, 0, -5, 0, 1],
+    ]
+)
+_TAPS = np.array([[6, 0, 0], [-4, -4, -4], [-4, 4, -4], [1, 2, 4], [1, -2, 4], [0, 0, 24]]) / 24
+_OUTPUTS = np.array(
+    [[1, 1, 1, 1, 1, 0], [0, 1, -1, 2, -2, 0], [0, 1, 1, 4, 4, 0], [0, 1, -1, 8, -8, 1]]
+)
 
 
 class Conv(nn.Module):
@@ -84,6 +107,8 @@ def convolve(
         return _product(x, kernel, stride, padding)
     if (size, stride, padding) == (4, 2, (1, 1)) and not any(side % 2 for side in sides):
         return halve(x, kernel)
+    if stride == 1 and size % 2 and padding == (size // 2, size // 2):
+        return same(x, kernel)
     return plain(x, kernel, stride, padding)
 
 
@@ -107,6 +132,7 @@ def spaced(x: Float[Array, "b h w d"], kernel: Float[Array, "4 4 c d"]) -> Float
     )
 
 
+@functools.partial(jax.jit, static_argnums=(2, 3))  # traced once for all layers of one shape
 def _product(x: Array, kernel: Array, stride: int, padding: tuple[int, int]) -> Array:
     """All patches times the kernel as a matrix.
 
@@ -174,3 +200,87 @@ double.defvjp(
     lambda x, kernel: (_sub_pixel(x, kernel), (x, kernel)),
     lambda kept, y: (halve(y, kept[1]), _kernel_gradient(y, kept[1], kept[0])),
 )
+
+
+@jax.custom_vjp
+def same(x: Float[Array, "b h w c"], kernel: Float[Array, "k k c d"]) -> Float[Array, "b h w d"]:
+    """Convolution with an odd kernel, as wide as the map. Its gradient takes the same forms.
+
+    On a CPU 3x3 kernels between many channels are filtered: half the products, rounded a few times
+    as coarsely, about 1e-5 of the output's standard deviation at most.
+    """
+    return _same(x, kernel)
+
+
+def _same_gradients(kept: tuple[Array, Array], y: Array) -> tuple[Array, Array]:
+    x, kernel = kept
+    of_kernel = jax.vjp(lambda kernel: _centred(x, kernel), kernel)[1](y)[0]
+    return _same(y, kernel[::-1, ::-1].swapaxes(2, 3)), of_kernel
+
+
+same.defvjp(lambda x, kernel: (_same(x, kernel), (x, kernel)), _same_gradients)
+
+
+@jax.jit  # traced once for all layers of one shape
+def _same(x: Array, kernel: Array) -> Array:
+    on_cpu, (size, _, c, d) = _centred, kernel.shape
+    if x.dtype == jnp.float32 and size == 3 and min(c, d) >= WIDE:
+        on_cpu = _filtered
+    elif (c, d) == SLOW:
+        on_cpu = _with_a_fourth
+    return jax.lax.platform_dependent(x, kernel, cpu=on_cpu, default=_centred)
+
+
+def _centred(x: Array, kernel: Array) -> Array:
+    around = len(kernel) // 2
+    return plain(x, kernel, 1, (around, around))
+
+
+def _with_a_fourth(x: Array, kernel: Array) -> Array:
+    """One more channel, of zeros."""
+    x = jnp.pad(x, ((0, 0), (0, 0), (0, 0), (0, 1)))
+    return _centred(x, jnp.pad(kernel, ((0, 0), (0, 0), (0, 1), (0, 0))))
+
+
+def _filtered(x: Array, kernel: Array) -> Array:
+    """Four rows at a time: each product is a convolution along the rows with a kernel of 1x3."""
+    b, h, w, _ = x.shape
+    count = -(-h // 4)
+    padded = jnp.pad(x, ((0, 0), (1, 4 * count + 1 - h), (0, 0), (0, 0)))
+    rows = [padded[:, i : i + 4 * count : 4] for i in range(6)]
+    taps = _combined(_TAPS, list(kernel))
+    products = [
+        jax.lax.conv_general_dilated(
+            found, tap[None], (1, 1), ((0, 0), (1, 1)), dimension_numbers=AXES
+        )
+        for found, tap in zip(_combined(_INPUTS, rows), taps, strict=True)
+    ]
+    joined = jnp.stack(_combined(_OUTPUTS, products), 2)
+    return joined.reshape(b, 4 * count, w, -1)[:, :h]
+
+
+def _combined(matrix: np.ndarray, parts: list[Array]) -> list[Array]:
+    """The sums of parts that the matrix's rows say."""
+    return [
+        sum((float(factor) * part for factor, part in terms[1:]), float(terms[0][0]) * terms[0][1])
+        for row in matrix
+        for terms in [[pair for pair in zip(row, parts, strict=True) if pair[0]]]
+    ]
+
+
+def of_constants(
+    values: Float[Array, "b c"], kernel: Float[Array, "k k c d"], height: int, width: int
+) -> Float[Array, "b h w d"]:
+    """`same` of planes that hold one value each: what differs from pixel to pixel is only how much
+    of the kernel lies outside of the map.
+    """
+    size, around = len(kernel), len(kernel) // 2
+    least_sides = min(size, height), min(size, width)
+    least = jnp.broadcast_to(values[:, None, None], (len(values), *least_sides, values.shape[-1]))
+    found = _centred(least, kernel)  # the border of the map, and one pixel that stands for the rest
+    for axis, side in ((1, height), (2, width)):
+        if side > size:
+            before, middle, after = jnp.split(found, [around, around + 1], axis)
+            middle = jnp.repeat(middle, side - size + 1, axis)
+            found = jnp.concatenate([before, middle, after], axis)
+    return found

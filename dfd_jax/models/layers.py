@@ -52,30 +52,36 @@ class InstanceNorm(nn.Module):
     def __call__(
         self, x: Float[Array, "b h w c"], offset: int | None = None
     ) -> Float[Array, "b h w c"]:
-        (_, h, w, c), phases = x.shape, 1 if offset is None else 4
-        scale = self.param("scale", nn.initializers.ones, (c // phases,))
-        bias = self.param("bias", nn.initializers.zeros, (c // phases,))
-        exists = cells.exists(h, w, c) if offset else None
-        count = h * w if offset is None else 4 * (h - offset) * (w - offset)
+        channels = x.shape[-1] if offset is None else x.shape[-1] // 4
+        scale = self.param("scale", nn.initializers.ones, (channels,))
+        bias = self.param("bias", nn.initializers.zeros, (channels,))
+        return _normalised_by_image(x, scale, bias, offset, self.dtype)
 
-        def mean_of(values: Array) -> Array:
-            kept = values if exists is None else jnp.where(exists, values, 0.0)
-            if phases == 1:
-                return kept.mean((1, 2), keepdims=True)
-            total = kept.sum((1, 2)).reshape(-1, 1, 1, phases, c // phases).sum(3)
-            return jnp.tile(total / count, phases)
 
-        wide = x.astype(jnp.promote_types(x.dtype, jnp.float32))
-        mean = mean_of(wide)
-        if (
-            x.dtype == jnp.bfloat16
-        ):  # both moments in one pass: what that loses, rounding x has lost
-            variance = jax.nn.relu(mean_of(jnp.square(wide)) - jnp.square(mean))
-        else:
-            variance = mean_of(jnp.square(wide - mean))
-        scaled = jax.lax.rsqrt(variance + NORM_EPSILON) * jnp.tile(scale, phases)
-        normed = (wide - mean) * scaled + jnp.tile(bias, phases)
-        return (normed if exists is None else jnp.where(exists, normed, 0.0)).astype(self.dtype)
+@functools.partial(jax.jit, static_argnums=(3, 4))  # traced once for all layers of one shape
+def _normalised_by_image(
+    x: Array, scale: Array, bias: Array, offset: int | None, dtype: Any
+) -> Array:
+    (_, h, w, c), phases = x.shape, 1 if offset is None else 4
+    exists = cells.exists(h, w, c) if offset else None
+    count = h * w if offset is None else 4 * (h - offset) * (w - offset)
+
+    def mean_of(values: Array) -> Array:
+        kept = values if exists is None else jnp.where(exists, values, 0.0)
+        if phases == 1:
+            return kept.mean((1, 2), keepdims=True)
+        total = kept.sum((1, 2)).reshape(-1, 1, 1, phases, c // phases).sum(3)
+        return jnp.tile(total / count, phases)
+
+    wide = x.astype(jnp.promote_types(x.dtype, jnp.float32))
+    mean = mean_of(wide)
+    if x.dtype == jnp.bfloat16:  # both moments in one pass: what that loses, rounding x has lost
+        variance = jax.nn.relu(mean_of(jnp.square(wide)) - jnp.square(mean))
+    else:
+        variance = mean_of(jnp.square(wide - mean))
+    scaled = jax.lax.rsqrt(variance + NORM_EPSILON) * jnp.tile(scale, phases)
+    normed = (wide - mean) * scaled + jnp.tile(bias, phases)
+    return (normed if exists is None else jnp.where(exists, normed, 0.0)).astype(dtype)
 
 
 def depth_to_space(x: Float[Array, "b h w c"]) -> Float[Array, "b H W d"]:
@@ -111,22 +117,29 @@ class BatchNorm(nn.Module):
         bias = self.param("bias", nn.initializers.zeros, shape)
         mean = self.variable("batch_stats", "mean", jnp.zeros, shape)
         variance = self.variable("batch_stats", "var", jnp.ones, shape)
+        if not train:
+            stored = mean.value, variance.value, scale, bias
+            if pixels > 1:
+                stored = (jnp.tile(each, pixels) for each in stored)
+            return _normalised(x, *stored, self.epsilon, self.dtype)
         wide = x.astype(jnp.promote_types(x.dtype, jnp.float32))
-        if train:
-            used_mean = wide.mean((0, 1, 2))
-            used_variance = jnp.square(wide - used_mean).mean((0, 1, 2))
-            if not self.is_initializing():
-                count = x.size // x.shape[-1]
-                unbiased = used_variance * (count / max(count - 1, 1))
-                mean.value += self.momentum * (used_mean - mean.value)
-                variance.value += self.momentum * (unbiased - variance.value)
-        else:
-            used_mean, used_variance = mean.value, variance.value
-        scaled = jax.lax.rsqrt(used_variance + self.epsilon) * scale
-        if pixels > 1:
-            used_mean, scaled, bias = (jnp.tile(x, pixels) for x in (used_mean, scaled, bias))
-        normed = (wide - used_mean) * scaled + bias
-        return normed.astype(self.dtype)
+        used_mean = wide.mean((0, 1, 2))
+        used_variance = jnp.square(wide - used_mean).mean((0, 1, 2))
+        if not self.is_initializing():
+            count = x.size // x.shape[-1]
+            unbiased = used_variance * (count / max(count - 1, 1))
+            mean.value += self.momentum * (used_mean - mean.value)
+            variance.value += self.momentum * (unbiased - variance.value)
+        return _normalised(x, used_mean, used_variance, scale, bias, self.epsilon, self.dtype)
+
+
+@functools.partial(jax.jit, static_argnums=(5, 6))  # traced once for all layers of one shape
+def _normalised(
+    x: Array, mean: Array, variance: Array, scale: Array, bias: Array, epsilon: float, dtype: Any
+) -> Array:
+    wide = x.astype(jnp.promote_types(x.dtype, jnp.float32))
+    normed = (wide - mean) * (jax.lax.rsqrt(variance + epsilon) * scale) + bias
+    return normed.astype(dtype)
 
 
 class DepthwiseConv(nn.Module):

@@ -13,7 +13,6 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from dfd_jax.models import layers
 from dfd_jax.models.cells import LANES
 
 AXES = ("HWNC", "HWIO", "HWNC")
@@ -51,7 +50,30 @@ relu.defvjp(_relu_forward, _relu_backward)
 
 def max_pool_3x3(x: Float[Array, "h w b c"]) -> Float[Array, "h2 w2 b c"]:
     """`layers.max_pool_3x3` in this order."""
-    return from_images(layers.max_pool_3x3(to_images(x)))
+    height, width = x.shape[:2]
+    padding = ((1, 1), (1, 1), (0, 0), (0, 0))
+    padded = jnp.pad(x, padding, constant_values=-jnp.inf)
+    parts = [padded[:, j : j + width : 2] for j in range(3)]
+    columns = _first_maximum(_first_maximum(parts[0], parts[1]), parts[2])
+    parts = [columns[i : i + height : 2] for i in range(3)]
+    return _first_maximum(_first_maximum(parts[0], parts[1]), parts[2])
+
+
+@jax.custom_vjp
+def _first_maximum(first: Array, second: Array) -> Array:
+    """Elementwise maximum; NaN stays NaN. Of equal values the first one gets the gradient."""
+    return jnp.maximum(first, second)
+
+
+def _first_maximum_forward(first: Array, second: Array) -> tuple[Array, Array]:
+    return jnp.maximum(first, second), first >= second
+
+
+def _first_maximum_backward(is_first: Array, gradient: Array) -> tuple[Array, Array]:
+    return jnp.where(is_first, gradient, 0), jnp.where(is_first, 0, gradient)
+
+
+_first_maximum.defvjp(_first_maximum_forward, _first_maximum_backward)
 
 
 def separable(

@@ -19,6 +19,12 @@ SHAPES = {  # side, kernel, stride, padding: of each form
     "odd side": (41, 4, 2, (1, 1)),
     "plain": (24, 5, 1, (2, 1)),
 }
+CENTRED = {  # side, kernel, channels in and out: of each form of `same`
+    "filtered": (24, 3, 32, 48),
+    "filtered, last rows alone": (18, 3, 32, 32),
+    "one channel more": (20, 7, 3, 32),
+    "centred": (20, 5, 8, 6),
+}
 
 
 def random(*shape):
@@ -51,6 +57,31 @@ def test_every_form_of_a_convolution_gives_the_same_numbers(form):
     assert_same(all_gradients(ours, variables, x), all_gradients(theirs, variables, x))
 
 
+@pytest.mark.parametrize("form", CENTRED)
+def test_every_form_of_a_convolution_as_wide_as_the_map_gives_the_same_numbers(form):
+    side, size, channels, features = CENTRED[form]
+    x, kernel = random(2, side, side + 3, channels), random(size, size, channels, features)
+    variables, around = {"params": {"kernel": kernel}}, (size // 2, size // 2)
+    ours = Conv(features, size, 1, around)
+    theirs = nn.Conv(features, (size, size), padding=(around, around), use_bias=False)
+    assert_same(all_gradients(ours, variables, x), all_gradients(theirs, variables, x))
+
+
+def test_wide_convolutions_are_filtered_on_a_cpu_alone():
+    x, kernel = jnp.zeros((2, 16, 16, 32)), jnp.zeros((3, 3, 32, 32))
+    call = jax.jit(convolution.same).trace(x, kernel)
+    on_cpu, on_gpu = (call.lower(lowering_platforms=(name,)).as_text() for name in ("cpu", "cuda"))
+    assert (on_cpu.count("stablehlo.convolution"), on_gpu.count("stablehlo.convolution")) == (6, 1)
+
+
+@pytest.mark.parametrize("height", [3, 7, 12])
+def test_planes_of_one_value_are_convolved_as_such(height):
+    values, kernel = random(2, 5), random(7, 7, 5, 4)
+    planes = jnp.broadcast_to(values[:, None, None], (2, height, 9, 5))
+    found = convolution.of_constants(values, kernel, height, 9)
+    np.testing.assert_allclose(found, convolution.same(planes, kernel), rtol=1e-4, atol=1e-4)
+
+
 @pytest.mark.parametrize("side", [3, 16])
 def test_the_sub_pixel_form_of_a_transposed_convolution_gives_the_same_numbers(side):
     x, variables = random(2, side, side, 6), {"params": {"kernel": random(4, 4, 5, 6)}}
@@ -68,10 +99,9 @@ def test_variables_are_those_of_the_usual_layers():
 
 
 def test_which_form_is_taken_depends_on_the_pixels_of_the_whole_batch():
-    def kinds(batch):
+    def program(batch):
         x, kernel = jnp.zeros((batch, 8, 8, 3)), jnp.zeros((3, 3, 3, 5))
-        call = jax.make_jaxpr(lambda x: convolution.convolve(x, kernel, 1, (1, 1)))(x)
-        return {str(equation.primitive) for equation in call.eqns}
+        return jax.jit(lambda x: convolution.convolve(x, kernel, 1, (1, 1))).lower(x).as_text()
 
-    assert "dot_general" in kinds(4)
-    assert "conv_general_dilated" in kinds(5)
+    assert "stablehlo.dot_general" in program(4)
+    assert "stablehlo.convolution" in program(5)

@@ -72,7 +72,7 @@ class Case(NamedTuple):
 
 GANIMATION = Case(
     "ganimation",
-    {"main_0": "main.0/__call__", "main_8": "encoded", "main": "features"},
+    {"main_0": "entered", "main_8": "encoded", "main": "features"},
     composed_loss,
     in_float64=True,
 )
@@ -96,7 +96,7 @@ MULTI_ATTENTIONAL = {
 CASES = {
     "stargan": Case(
         "stargan",
-        {"main_0": "main.0/__call__", "main_8": "encoded", "main_14": "transformed"},
+        {"main_0": "entered", "main_8": "encoded", "main_14": "transformed"},
         image_loss,
         in_float64=True,
     ),

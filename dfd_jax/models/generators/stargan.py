@@ -13,7 +13,7 @@ from flax import struct
 from jaxtyping import Array, Float, Int
 
 from dfd_jax.models import cells, layers
-from dfd_jax.models.convolution import Conv, ConvTranspose, Kernel
+from dfd_jax.models.convolution import Conv, ConvTranspose, Kernel, of_constants, same
 from dfd_jax.models.frozen import FrozenGenerator
 
 HAIR_COLOURS = ("Black_Hair", "Blond_Hair", "Brown_Hair", "Gray_Hair")
@@ -36,9 +36,7 @@ class Trunk(nn.Module):
         self, x: Float[Array, "b h w 3"], c: Float[Array, "b c_dim"]
     ) -> Float[Array, "b h2 w2 _"]:
         """Images in [-1, 1] and a condition → what `head` takes. Sides: multiples of 4."""
-        planes = jnp.broadcast_to(c[:, None, None, :], (*x.shape[:3], c.shape[-1]))
-        x = jnp.concatenate([x, planes.astype(x.dtype)], axis=-1).astype(self.dtype)
-        x = self._norm(4, self._enter(x), relu=True)
+        x = self._norm(4, self._enter(x.astype(self.dtype), c.astype(self.dtype)), relu=True)
         x = self._norm(7, self.conv("main.6", x, self.conv_dim * 4, 4, stride=2), relu=True)
         self.sow("intermediates", "encoded", x)
         for index in range(9, 9 + self.blocks):
@@ -54,15 +52,20 @@ class Trunk(nn.Module):
             return cells.gather(x, kernel, offset=1)
         return self.conv(name, x, features, 7).astype(jnp.float32)
 
-    def _enter(self, x: Array) -> Array:
-        """The first two convolutions, and the norm between them."""
+    def _enter(self, x: Array, c: Array) -> Array:
+        """The first two convolutions, and the norm between them. The first sees the condition as
+        planes of one value each beside the image.
+        """
         d = self.conv_dim
+        kernel = self._kernel("main.0", 7, x.shape[-1] + c.shape[-1], d)
         if self.for_tpu:
-            x = cells.spread(x, self._kernel("main.0", 7, x.shape[-1], d))
+            x = cells.spread_beside(x, c, kernel)
             x = self._norm(1, x, relu=True, offset=1)
             return cells.halve(x, self._kernel("main.3", 4, d, 2 * d))
-        x = self._norm(1, self.conv("main.0", x, d, 7), relu=True)
-        return self.conv("main.3", x, 2 * d, 4, stride=2)
+        of_image, of_planes = jnp.split(kernel, [x.shape[-1]], 2)
+        x = same(x, of_image) + of_constants(c, of_planes, *x.shape[1:3])
+        self.sow("intermediates", "entered", x)
+        return self.conv("main.3", self._norm(1, x, relu=True), 2 * d, 4, stride=2)
 
     def _leave(self, index: int, x: Array) -> Array:
         """The last transposed convolution and its norm."""
