@@ -141,9 +141,7 @@ def _convolve(x: Array, kernel: Array) -> Array:
     )
 
 
-def enter(
-    x: Float[Array, "b h w c"], kernel: Float[Array, "3 3 c d"]
-) -> Float[Array, "h2 g b e"]:
+def enter(x: Float[Array, "b h w c"], kernel: Float[Array, "3 3 c d"]) -> Float[Array, "h2 g b e"]:
     """A convolution with kernel 3 and stride 2, not padded, of images of few channels: groups of
     as many pixels side by side as fill LANES with their channels, float32.
 
