@@ -8,6 +8,7 @@ Which form is fastest where is what the compiler for v5e estimates: see experime
 """
 
 import functools
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -90,8 +91,8 @@ def separable(
     if x.shape[-1] <= LANES:
         both = (depthwise.swapaxes(2, 3) * pointwise).astype(x.dtype)
         return _convolve(x, both)
-    taps = depthwise.astype(x.dtype)
-    return _depthwise(x, taps, before_product) @ pointwise[0, 0].astype(x.dtype)
+    y: Any = _depthwise(x, depthwise.astype(x.dtype), before_product)
+    return y @ pointwise[0, 0].astype(x.dtype)
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(2,))
