@@ -153,26 +153,14 @@ class DepthwiseConv(nn.Module):
     size: int = 3
     stride: int = 1
     padding: tuple[int, int] = (1, 1)
-    for_tpu: bool = False
     dtype: Any = jnp.float32
 
     @nn.compact
     def __call__(self, x: Float[Array, "b h w c"]) -> Float[Array, "b h2 w2 c"]:
         shape = (self.size, self.size, 1, x.shape[-1])
         kernel = self.param("kernel", nn.initializers.lecun_normal(), shape)
-        form = _grouped if self.for_tpu else _depthwise
-        return form(x.astype(self.dtype), kernel.astype(self.dtype), self.stride, self.padding)
-
-
-def _grouped(x: Array, kernel: Array, stride: int, padding: tuple[int, int]) -> Array:
-    return jax.lax.conv_general_dilated(
-        x,
-        kernel,
-        (stride, stride),
-        (padding, padding),
-        dimension_numbers=cells.AXES,
-        feature_group_count=x.shape[-1],
-    )
+        x, kernel = x.astype(self.dtype), kernel.astype(self.dtype)
+        return _depthwise(x, kernel, self.stride, self.padding)
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(2, 3))
