@@ -126,7 +126,10 @@ def arrive(
     branches = [jax.checkpoint(functools.partial(through, region)) for region in regions]
     chosen = jax.random.randint(rng, (), 0, len(branches))
     # Channels go before rows: a TPU would pad a last axis of 3 to 128, and a region is large.
-    found = jax.lax.switch(chosen, branches, raw.transpose(0, 3, 1, 2))
+    # Nothing before or after may move into the branches: what is summed over chips would be summed
+    # in each of them, apart from everything else.
+    apart = jax.lax.optimization_barrier
+    found = apart(jax.lax.switch(chosen, branches, apart(raw.transpose(0, 3, 1, 2))))
     return found._replace(deltas=found.deltas.transpose(0, 2, 3, 1))
 
 

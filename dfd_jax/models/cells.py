@@ -52,7 +52,25 @@ def spread(x: Float[Array, "b h w c"], kernel: Float[Array, "k k c d"]) -> Float
 
     Pixels that do not exist are not zero yet: `InstanceNorm` sees to that.
     """
-    return _convolve(pack(x), kernel, before=0, after=1)
+    return spread_beside(x, None, kernel)
+
+
+def spread_beside(
+    x: Float[Array, "b h w c"],
+    constants: Float[Array, "b n"] | None,
+    kernel: Float[Array, "k k m d"],
+) -> Float[Array, "b H W e"]:
+    """`spread` of a map with planes of one value each beside its own channels.
+
+    Their cells lie behind those of the map: between them, they would be in the gradient's way.
+    """
+    packed, channels = pack(x), [x.shape[-1]]
+    if constants is not None:
+        planes = jnp.tile(constants, 4)[:, None, None]
+        planes = jnp.broadcast_to(planes, (*packed.shape[:3], planes.shape[-1]))
+        packed = jnp.concatenate([packed, planes.astype(x.dtype)], -1)
+        channels.append(constants.shape[-1])
+    return _convolve(packed, kernel, before=0, after=1, channels=tuple(channels))
 
 
 def gather(
@@ -82,8 +100,11 @@ def double(x: Float[Array, "b h w d"], kernel: Float[Array, "4 4 c d"]) -> Float
     return _conv(x, taps, ((1, 1), (1, 1)))
 
 
-def _convolve(cells: Array, kernel: Array, before: int, after: int) -> Array:
-    """From cells at one offset to cells at another.
+def _convolve(
+    cells: Array, kernel: Array, before: int, after: int, channels: tuple[int, ...] = ()
+) -> Array:
+    """From cells at one offset to cells at another; `channels` are those of maps that lie side by
+    side in the cells, if not one.
 
     Where a side has few channels, columns of the kernel become channels of that side, so that the
     matrices are full: of the input by shifted copies, of the output by a shifted sum.
@@ -92,24 +113,43 @@ def _convolve(cells: Array, kernel: Array, before: int, after: int) -> Array:
     first, chosen = _taps(size, before - after)
     count = len(chosen)
     shaped = jnp.asarray(chosen, kernel.dtype)
-    exact = jax.lax.Precision.HIGHEST  # each weight is copied, or not there
-    taps = jnp.einsum("urqt,vswz,tzcd->uvrscqwd", shaped, shaped, kernel, precision=exact)
-    taps = taps.reshape(count, count, 4 * c, 4 * d)
+    ends = np.cumsum(channels)[:-1].tolist()
+    parts = [_cell_taps(part, shaped) for part in jnp.split(kernel, ends, 2)]
+    taps = jnp.concatenate(parts, 2) if ends else parts[0]
     height, width = (side - before + after for side in cells.shape[1:3])
     rows = (-first, height + count - 1 + first - cells.shape[1])
     columns = (-first, width + count - 1 + first - cells.shape[2])
     if 4 * c < LANES:
-        padded = jnp.pad(cells, ((0, 0), (0, 0), columns, (0, 0)))
-        joined = jnp.concatenate([padded[:, :, j : j + width] for j in range(count)], -1)
+        whole = count * count * 4 * c <= LANES  # rows too: the convolution is a product
+        around = ((0, 0), rows if whole else (0, 0), columns, (0, 0))
+        padded, tall = jnp.pad(cells, around), height if whole else cells.shape[1]
+        joined = jnp.concatenate(
+            [
+                padded[:, i : i + tall, j : j + width]
+                for i in range(count if whole else 1)
+                for j in range(count)
+            ],
+            -1,
+        )
+        if whole:
+            return joined @ taps.reshape(-1, 4 * d)
         return _conv(joined, taps.reshape(count, 1, count * 4 * c, 4 * d), (rows, (0, 0)))
-    if 4 * d < LANES:
+    if 4 * d < LANES and count > 3:
         apart = taps.transpose(0, 2, 1, 3).reshape(count, 1, 4 * c, count * 4 * d)
         found = _conv(cells, apart, (rows, columns), jnp.float32)
         return sum(
             (found[:, :, j : j + width, j * 4 * d : (j + 1) * 4 * d] for j in range(1, count)),
             found[:, :, :width, : 4 * d],
         )
-    return _conv(cells, taps, (rows, columns))
+    return _conv(cells, taps, (rows, columns), jnp.float32 if 4 * d < LANES else None)
+
+
+def _cell_taps(kernel: Array, chosen: Array) -> Array:
+    """The kernel [k k c d] of maps as that of cells: [k2 k2 4c 4d]."""
+    exact = jax.lax.Precision.HIGHEST  # each weight is copied, or not there
+    taps = jnp.einsum("urqt,vswz,tzcd->uvrscqwd", chosen, chosen, kernel, precision=exact)
+    count, (c, d) = len(chosen), kernel.shape[2:]
+    return taps.reshape(count, count, 4 * c, 4 * d)
 
 
 def _taps(size: int, shift: int) -> tuple[int, np.ndarray]:

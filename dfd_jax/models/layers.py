@@ -100,6 +100,8 @@ class BatchNorm(nn.Module):
 
     `train=False` uses the stored statistics. `train=True` uses those of the batch and moves the
     stored ones (collection `batch_stats`) by `momentum` of the way, with the unbiased variance.
+
+    x may have the channels of so many `pixels` side by side, if not in training.
     """
 
     epsilon: float = NORM_EPSILON
@@ -107,14 +109,19 @@ class BatchNorm(nn.Module):
     dtype: Any = jnp.float32
 
     @nn.compact
-    def __call__(self, x: Float[Array, "b h w c"], train: bool) -> Float[Array, "b h w c"]:
-        shape = (x.shape[-1],)
+    def __call__(
+        self, x: Float[Array, "_ _ _ c"], train: bool, pixels: int = 1
+    ) -> Float[Array, "_ _ _ c"]:
+        shape = (x.shape[-1] // pixels,)
         scale = self.param("scale", nn.initializers.ones, shape)
         bias = self.param("bias", nn.initializers.zeros, shape)
         mean = self.variable("batch_stats", "mean", jnp.zeros, shape)
         variance = self.variable("batch_stats", "var", jnp.ones, shape)
         if not train:
-            return _normalised(x, mean.value, variance.value, scale, bias, self.epsilon, self.dtype)
+            stored = mean.value, variance.value, scale, bias
+            if pixels > 1:
+                stored = (jnp.tile(each, pixels) for each in stored)
+            return _normalised(x, *stored, self.epsilon, self.dtype)
         wide = x.astype(jnp.promote_types(x.dtype, jnp.float32))
         used_mean = wide.mean((0, 1, 2))
         used_variance = jnp.square(wide - used_mean).mean((0, 1, 2))
@@ -146,26 +153,14 @@ class DepthwiseConv(nn.Module):
     size: int = 3
     stride: int = 1
     padding: tuple[int, int] = (1, 1)
-    for_tpu: bool = False
     dtype: Any = jnp.float32
 
     @nn.compact
     def __call__(self, x: Float[Array, "b h w c"]) -> Float[Array, "b h2 w2 c"]:
         shape = (self.size, self.size, 1, x.shape[-1])
         kernel = self.param("kernel", nn.initializers.lecun_normal(), shape)
-        form = _grouped if self.for_tpu else _depthwise
-        return form(x.astype(self.dtype), kernel.astype(self.dtype), self.stride, self.padding)
-
-
-def _grouped(x: Array, kernel: Array, stride: int, padding: tuple[int, int]) -> Array:
-    return jax.lax.conv_general_dilated(
-        x,
-        kernel,
-        (stride, stride),
-        (padding, padding),
-        dimension_numbers=cells.AXES,
-        feature_group_count=x.shape[-1],
-    )
+        x, kernel = x.astype(self.dtype), kernel.astype(self.dtype)
+        return _depthwise(x, kernel, self.stride, self.padding)
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(2, 3))

@@ -8,7 +8,7 @@ from conftest import tiny_network
 
 from dfd_jax import models
 from dfd_jax.models import cells, convolution
-from dfd_jax.models.layers import DepthwiseConv, InstanceNorm
+from dfd_jax.models.layers import InstanceNorm
 
 
 def random(*shape, seed=0):
@@ -67,16 +67,6 @@ def test_the_norm_of_cells_is_that_of_their_map(offset, dtype):
     found = InstanceNorm().apply(variables, garbage if offset else in_cells(x, 0), offset)
     expected = InstanceNorm().apply(variables, x.astype("float32"))
     assert_alike(found, in_cells(expected, offset))
-
-
-def test_a_depthwise_convolution_for_a_tpu():
-    x, variables = random(2, 9, 8, 5), {"params": {"kernel": random(3, 3, 1, 5)}}
-    for stride in (1, 2):
-        expected, found = (
-            DepthwiseConv(stride=stride, for_tpu=for_tpu).apply(variables, x)
-            for for_tpu in (False, True)
-        )
-        assert_alike(found, expected)
 
 
 @pytest.mark.slow

@@ -59,8 +59,7 @@ class Trunk(nn.Module):
         d = self.conv_dim
         kernel = self._kernel("main.0", 7, x.shape[-1] + c.shape[-1], d)
         if self.for_tpu:
-            planes = jnp.broadcast_to(c[:, None, None], (*x.shape[:3], c.shape[-1]))
-            x = cells.spread(jnp.concatenate([x, planes], -1), kernel)
+            x = cells.spread_beside(x, c, kernel)
             x = self._norm(1, x, relu=True, offset=1)
             return cells.halve(x, self._kernel("main.3", 4, d, 2 * d))
         of_image, of_planes = jnp.split(kernel, [x.shape[-1]], 2)
