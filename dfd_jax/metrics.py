@@ -10,7 +10,6 @@ from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Bool, Float, UInt8
-from scipy import ndimage, special
 
 DISRUPTED_L2 = 0.05  # a fake is disrupted iff its L2 reaches this: RMS 28.5/255, or 19.0 dB
 MASK_THRESHOLD = 0.5  # masked L2 looks at pixels where the summed |G(x) - x| exceeds this
@@ -94,6 +93,8 @@ def counts(p_reals: Float[np.ndarray, " n"], p_fakes: Float[np.ndarray, " m"]) -
 
 def clip_probability(p_reals: Float[np.ndarray, "... k"]) -> Float[np.ndarray, "..."]:
     """The probability of being real of clips whose k frames have these: from their mean logit."""
+    from scipy import special  # slow to import, as are the others
+
     p = np.clip(np.asarray(p_reals, np.float64), 1e-12, 1 - 1e-12)
     return special.expit(special.logit(p).mean(-1))
 
@@ -102,7 +103,7 @@ def auc(p_reals: Float[np.ndarray, " n"], p_fakes: Float[np.ndarray, " m"]) -> f
     """Area under the ROC curve: chance that a real photo scores above a fake (ties count half)."""
     if not len(p_reals) or not len(p_fakes):
         return float("nan")
-    from scipy import stats  # half a second, which only an evaluation should wait for
+    from scipy import stats
 
     ranks = stats.rankdata(np.concatenate([p_reals, p_fakes]))
     wins = ranks[: len(p_reals)].sum() - len(p_reals) * (len(p_reals) + 1) / 2
@@ -139,6 +140,7 @@ def ssim(a: UInt8[np.ndarray, "h w 3"], b: UInt8[np.ndarray, "h w 3"]) -> float:
     """Structural similarity (Wang et al. 2004): Gaussian window of sigma 1.5, mean over
     channels.
     """
+    from scipy import ndimage
 
     def blur(x: np.ndarray) -> np.ndarray:
         return ndimage.gaussian_filter(x, sigma=(1.5, 1.5, 0), truncate=3.5)

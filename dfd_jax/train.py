@@ -17,6 +17,7 @@ from rich.console import Console
 from dfd_jax import assembly, cli, models, processes, provenance, sharding, steps
 from dfd_jax.checkpoint import Checkpoints
 from dfd_jax.config import Config
+from dfd_jax.kept import kept_step
 from dfd_jax.models.frozen import FrozenPerturber
 from dfd_jax.progress import StepProgress, stop_on_signals
 from dfd_jax.state import TrainState, create_state, with_params
@@ -48,7 +49,8 @@ def train(config: Config, workdir: pathlib.Path, console: Console) -> bool:
         assembly.label_names(against.generators),
         assembly.targets(config, against.generators),
     )
-    train_step = processes.together(step_fn)
+    many = jax.process_count() > 1
+    train_step = processes.together(step_fn) if many else kept_step(step_fn, config.to_json())
     state, key = create_state(perturber, tx), jax.random.key(config.seed)
     state, against, key = sharding.replicate((state, against, key), mesh)
 

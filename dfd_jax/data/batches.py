@@ -6,13 +6,14 @@ same as grain's.
 """
 
 import collections
+import os
 from typing import Any
 
 import grain
 import numpy as np
 
 _TOGETHER = 8  # examples that a thread makes at a time
-_THREADS = 4
+_THREADS = min(4, os.cpu_count() or 1)  # more would delay the first batch
 
 Example = dict[str, np.ndarray]
 Placed = tuple[int, Example]  # and its place in the stream
@@ -41,7 +42,7 @@ class Batches(grain.IterDataset[Example]):
         self._parents = (self._examples.slice(sl),)
 
     def __iter__(self) -> grain.DatasetIterator[Example]:
-        ahead = max(-(-4 * self._size // _TOGETHER), _THREADS)
+        ahead = max(-(-2 * self._size // _TOGETHER), _THREADS)
         reading = grain.ReadOptions(num_threads=_THREADS, prefetch_buffer_size=ahead)
         groups = iter(_Groups(self._examples).to_iter_dataset(reading))
         return _Iterator(groups, len(self._examples), self._size, self._drop_remainder)
@@ -95,6 +96,10 @@ class _Iterator(grain.DatasetIterator[Example]):
         if not batch or (self._drop_remainder and len(batch) < self._size):
             raise StopIteration
         return {name: np.stack([example[name] for example in batch]) for name in batch[0]}
+
+    def start_prefetch(self) -> None:
+        """Begin before the first batch is asked for."""
+        self._parent.start_prefetch()
 
     def get_state(self) -> dict[str, Any]:
         """The position, as grain's own iterators give it."""

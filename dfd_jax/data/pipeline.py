@@ -72,7 +72,9 @@ def make_loader(
     mine = _Share(examples, batch_size, process_index, process_count)
     batches = Batches(mine, batch_size, drop_remainder=train)
     if not workers:
-        return iter(batches)
+        loader = iter(batches)
+        loader.start_prefetch()  # while networks are still being read
+        return loader
     return iter(batches.mp_prefetch(grain.MultiprocessingOptions(num_workers=workers)))
 
 

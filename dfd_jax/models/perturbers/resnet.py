@@ -59,12 +59,12 @@ class ResNetPerturber(nn.Module):
         stride: int = 1,
         upsample: bool = False,
     ) -> Array:
-        around = ((side - 1) // 2,) * 2
+        around = (side - 1) // 2
         conv = Conv(  # without bias, which the norm that follows would remove
             channels * (4 if upsample else 1),
             side,
             stride,
-            around,
+            (around, around),
             dtype=self.dtype,
             name=f"{name}_conv",
         )
