@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
+from jax.sharding import Mesh, PartitionSpec
 from jaxtyping import Array, Float, UInt8
 
 from dfd_jax import forward, metrics, objective, pixels
@@ -29,41 +30,55 @@ def make_train_step(
     terms: objective.Objective,
     label_names: tuple[str, ...],
     targets: tuple[str, ...] = ("random",),
+    mesh: Mesh | None = None,
 ) -> TrainStep:
     """One step of Eq. 7: `step(state, opponents, batch, key) → (state, metrics)`.
 
     `batch` holds `images` (uint8) and `attributes`, the labels called `label_names`; `targets` are
     the conditions asked of the generators, one for all or one each (see
     `FrozenGenerator.sample_condition`). Randomness comes from `key` and the step number alone.
+
+    With a `mesh` (sharding.py) every device works on its own part of the batch, and P's gradients
+    and the metrics are averaged once, in float32 whatever the networks compute in.
     """
 
     def loss(
-        params: Any, step: Array, opponents: forward.Opponents, batch: Batch, rng: Array
+        params: Any,
+        step: Array,
+        opponents: forward.Opponents,
+        images: UInt8[Array, "b s s 3"],
+        conditions: tuple[Any, ...],
+        rng: Array,
     ) -> tuple[Array, dict[str, Array]]:
-        condition_rng, channel_rng = jax.random.split(rng)
-        conditions = _conditions(
-            opponents.generators, condition_rng, batch["attributes"], label_names, targets
-        )
-        images = pixels.from_uint8(batch["images"])
         seen = forward.forward(
             with_params(perturber, params),
             opponents,
-            images,
+            pixels.from_uint8(images),
             conditions,
             budget,
             terms.norm,
-            channel_rng,
+            rng,
         )
         named = objective.terms(seen, terms, towards=opponents.target is not None)
         value = objective.total(named, terms, step)
         return value, {"loss": value, **named, **_rates(seen)}
 
+    def gradients(*arguments: Any) -> tuple[Any, dict[str, Array]]:
+        (_, logged), grads = jax.value_and_grad(loss, has_aux=True)(*arguments)
+        return grads, logged
+
+    of_batch = gradients if mesh is None else _averaged(gradients, mesh)
+
     def step(
         state: TrainState, opponents: forward.Opponents, batch: Batch, key: Array
     ) -> tuple[TrainState, dict[str, Array]]:
         rng = jax.random.fold_in(key, state.step)
-        (_, logged), grads = jax.value_and_grad(loss, has_aux=True)(
-            state.params, state.step, opponents, batch, rng
+        condition_rng, channel_rng = jax.random.split(rng)
+        conditions = _conditions(
+            opponents.generators, condition_rng, batch["attributes"], label_names, targets
+        )
+        grads, logged = of_batch(
+            state.params, state.step, opponents, batch["images"], conditions, channel_rng
         )
         updates, opt_state = tx.update(grads, state.opt_state, state.params)
         params = optax.apply_updates(state.params, updates)
@@ -71,6 +86,18 @@ def make_train_step(
         return TrainState(step=state.step + 1, params=params, opt_state=opt_state), logged
 
     return jax.jit(step, donate_argnums=0)
+
+
+def _averaged(gradients: Callable[..., Any], mesh: Mesh) -> Callable[..., Any]:
+    """`gradients` of equal parts of a batch, one on each device, and their mean on all."""
+    everywhere, split = PartitionSpec(), PartitionSpec("data")
+    return jax.shard_map(
+        lambda *arguments: jax.lax.pmean(gradients(*arguments), "data"),
+        mesh=mesh,
+        in_specs=(everywhere, everywhere, everywhere, split, split, everywhere),
+        out_specs=everywhere,
+        check_vma=False,  # it would sum the gradients before they become float32
+    )
 
 
 def _conditions(

@@ -48,6 +48,7 @@ def train(config: Config, workdir: pathlib.Path, console: Console) -> bool:
         assembly.terms(config),
         assembly.label_names(against.generators),
         assembly.targets(config, against.generators),
+        mesh,
     )
     many = jax.process_count() > 1
     train_step = processes.together(step_fn) if many else kept_step(step_fn, config.to_json())

@@ -57,16 +57,17 @@ def of_card(card: Card, dtype: Any, frames: int = 1, platform: str | None = None
 
 
 def training_step(
-    nets: Networks, batch: int, sides: tuple[int, ...] = ()
+    nets: Networks, batch: int, sides: tuple[int, ...] = (), mesh: Mesh | None = None
 ) -> tuple[Any, tuple[Any, ...]]:
     """The jitted step and the shapes of its arguments: (state, opponents, batch, key).
 
-    `sides` are those of the photos' regions; none: the network's own size.
+    `sides` are those of the photos' regions; none: the network's own size. The batch is split over
+    the `mesh`, if there is one.
     """
     size = nets.perturber.card.input_size
     labels = tuple(dict.fromkeys(name for net in nets.generators for name in net.labels))
     tx = optimizer.make_optimizer(2e-4, 100, warmup=10)
-    step = steps.make_train_step(nets.perturber, tx, Budget(), Objective(), labels)
+    step = steps.make_train_step(nets.perturber, tx, Budget(), Objective(), labels, mesh=mesh)
     regions = tuple(channel.Region.of_side(side, size) for side in sides or (size,))
     state = jax.eval_shape(lambda net: create_state(net, tx), nets.perturber)
     photos = {

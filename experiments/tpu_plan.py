@@ -92,9 +92,9 @@ def _network(path: str, size: int, dtype: Any, frames: int, platform: str) -> An
     return full_size.network(file.stem, size, dtype, frames, platform)
 
 
-def works(config: Config) -> list[Work]:
-    """P alone as `protect` runs it, and the training step. The least operations are those of the
-    usual form of the networks, whatever products with zero a TPU's form has.
+def works(config: Config, mesh: Mesh) -> list[Work]:
+    """P alone as `protect` runs it, and the training step on a mesh. The least operations are those
+    of the usual form of the networks, whatever products with zero a TPU's form has.
     """
     nets, usual, size = networks(config, "tpu"), networks(config, "cpu"), config.data.size
 
@@ -110,7 +110,9 @@ def works(config: Config) -> list[Work]:
         Work("protect", protecting, (False, True), least_of_protecting),
         Work(
             "step",
-            lambda photos: full_size.training_step(nets, photos, tuple(config.channel.regions)),
+            lambda photos: full_size.training_step(
+                nets, photos, tuple(config.channel.regions), mesh
+            ),
             (False, False, True, False),
             lambda photos: flops.least(*usual, batch=photos),
         ),
@@ -202,7 +204,7 @@ def _main() -> None:
     parameters = full_size.count(networks(config, "tpu").perturber)
     found: list[dict[str, Any]] = []
     said = ""
-    for work in works(config):
+    for work in works(config, mesh):
         for photos in batches:
             found.append(plan(work, mesh, chip, photos))
             report.print_table(table_of(found[-1:]), console)

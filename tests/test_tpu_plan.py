@@ -93,16 +93,16 @@ def test_a_network_of_shapes_costs_what_the_real_one_does():
     assert costs[0] == costs[1] > 0
 
 
-def tiny_step(batch):
+def tiny_step(batch, mesh=None):
     nets = [tiny_network(model) for model in ("unet", "stargan", "xception")]
     outlined = [full_size.of_card(net.card, jnp.float32) for net in nets]
     nets = full_size.Networks(outlined[0], (outlined[1],), (outlined[2],))
-    return nets, *full_size.training_step(nets, batch)
+    return nets, *full_size.training_step(nets, batch, mesh=mesh)
 
 
 def test_chips_exchange_the_gradients_of_p_and_the_metrics_once_a_step():
     mesh = sharding.make_mesh(jax.devices()[:8])
-    nets, step, (state, against, batch, key) = tiny_step(8)
+    nets, step, (state, against, batch, key) = tiny_step(8, mesh)
     everywhere = NamedSharding(mesh, PartitionSpec())
     state, against, key = full_size.placed((state, against, key), everywhere)
     batch = full_size.placed(batch, NamedSharding(mesh, full_size.DATA))
