@@ -9,7 +9,7 @@ import optax
 from flax import traverse_util
 
 from configs import stargan
-from dfd_jax import assembly, channel, models, steps
+from dfd_jax import assembly, channel, models, sharding, steps
 from dfd_jax.config import Config
 from dfd_jax.forward import Opponents
 from dfd_jax.models.frozen import Card, FrozenPerturber
@@ -54,6 +54,7 @@ class Method(NamedTuple):
             assembly.terms(self.config),
             self.label_names,
             (self.config.condition,),
+            sharding.make_mesh(jax.devices()[:1]),
         )
 
     def state(self, tx: optax.GradientTransformation) -> TrainState:
