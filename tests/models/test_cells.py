@@ -8,6 +8,7 @@ from conftest import tiny_network
 
 from dfd_jax import models
 from dfd_jax.models import cells, convolution
+from dfd_jax.models.frozen import Card
 from dfd_jax.models.layers import InstanceNorm
 
 
@@ -70,9 +71,12 @@ def test_the_norm_of_cells_is_that_of_their_map(offset, dtype):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("model", ["stargan", "xception", "unet"])
+@pytest.mark.parametrize("model", ["stargan", "xception", "unet", "unet of patches"])
 def test_a_network_for_a_tpu_has_the_same_outputs_and_gradients(model):
-    net = tiny_network(model, size=32 if model == "xception" else 16)
+    if model == "unet of patches":
+        net = models.build(Card("unet", {"width": 4, "depth": 3, "patch": 2}, 16))
+    else:
+        net = tiny_network(model, size=32 if model == "xception" else 16)
     plain, other = (models.outline(net.card, platform=name).module for name in ("cpu", "tpu"))
     assert other.for_tpu
     assert not plain.for_tpu

@@ -21,10 +21,14 @@ class UNet(nn.Module):
     """images (b h w 3, [-1, 1]; h and w multiples of `stride`) → unbounded delta of the same shape.
 
     `width` channels at full resolution, doubled at each of `depth` halvings up to 8 x width.
+
+    With a `patch` of 2 or 4 the first one or two halvings are a rearrangement of patches of so many
+    pixels a side: the widest maps, which few channels use badly, are left out on both ways.
     """
 
     width: int = 64
     depth: int = 4
+    patch: int = 1  # 1, 2 or 4
     for_tpu: bool = False  # full resolution as cells, see cells.py
     dtype: Any = jnp.float32
 
@@ -41,22 +45,38 @@ class UNet(nn.Module):
     @nn.compact
     def __call__(self, images: Float[Array, "b h w 3"]) -> Float[Array, "b h w 3"]:
         channels = [self.width * min(2**level, 8) for level in range(self.depth + 1)]
-        in_cells = self.for_tpu and self.depth > 0
-        x = self._enter_cells(images) if in_cells else self._block(images, self.width, "enter")
+        first = self._patch_levels()
+        in_cells = self.for_tpu and self.depth > 0 and first == 0
+        for _ in range(first):
+            images = cells.pack(images)
+        x = self._enter_cells(images) if in_cells else self._block(images, channels[first], "enter")
         skips = [x]
-        for level in range(1, self.depth + 1):
+        for level in range(first + 1, self.depth + 1):
             halve = in_cells and level == 1
             x = self._block(x, channels[level], f"down{level}", stride=2, from_cells=halve)
             skips.append(x)
         x = self._block(skips.pop(), channels[-1], "middle")
-        for level in reversed(range(self.depth)):
+        for level in reversed(range(first, self.depth)):
             x = self._block(x, channels[level], f"up{level}", upsample=True)
             if in_cells and level == 0:
                 return LeaveCells(dtype=self.dtype, name="leave")(x, skips.pop())
-            x = cells.unpack(x) if in_cells else x
+            x = cells.unpack(x) if self.for_tpu else x
             x = jnp.concatenate([x, skips.pop()], axis=-1)
-        out = Conv(3, 3, 1, (1, 1), True, self.for_tpu, self.dtype, name="leave")(x)
+        features = 3 * self.patch**2
+        out = Conv(features, 3, 1, (1, 1), True, self.for_tpu, self.dtype, name="leave")(x)
+        for _ in range(first):
+            out = cells.unpack(out)
         return out.astype(jnp.float32)
+
+    def _patch_levels(self) -> int:
+        """How many halvings the patches stand for. ValueError if there are not so many."""
+        levels = self.patch.bit_length() - 1
+        if self.patch not in (1, 2, 4) or levels > self.depth:
+            raise ValueError(
+                f"found patch {self.patch} and depth {self.depth}; expected 1, 2 or 4 and at least "
+                "one halving for each doubling of the patch"
+            )
+        return levels
 
     def _enter_cells(self, images: Array) -> Array:
         kernel = Kernel((3, 3, 3, self.width), dtype=self.dtype, name="enter_conv")()
