@@ -131,7 +131,7 @@ def paper(config: Config, name: str, size: int) -> None:
     config.data.root = "celeba"
     config.data.size = size
     config.data.workers = 16
-    config.perturber.hyper = {"width": 64, "depth": 5}
+    config.perturber.hyper = {"width": 64, "depth": 5, "patch": 2}
     config.detectors = ("weights/xception.safetensors",)
     config.evaluate.detectors = tuple(
         f"weights/{name}.safetensors" for name in ("xception", "resnet18", "resnet50")

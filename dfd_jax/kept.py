@@ -29,12 +29,13 @@ MOST = 16  # programs in the folder, less than a MB each; those unused for longe
 Step = Callable[..., tuple[Any, dict[str, Any]]]
 
 
-def kept_step(step: Any, about: str) -> Step:
+def kept_step(step: Any, about: str, compiler_options: dict[str, str] | None = None) -> Step:
     """The jitted `step(state, *others) → (state, figures)`, which takes its state over, traced once
     for all starts.
 
     `about` says all that it depends on beside the package's code and its arguments. Programs lie
-    beside JAX's compiled ones (`cli.keep_compiled`); without such a folder nothing is kept.
+    beside JAX's compiled ones (`cli.keep_compiled`); without such a folder nothing is kept. They
+    do not know the step's `compiler_options`.
     """
     folder = getattr(jax.config, "jax_compilation_cache_dir")  # noqa: B009  it has no type
     if not folder:
@@ -44,7 +45,8 @@ def kept_step(step: Any, about: str) -> Step:
     def run(*arguments: Any) -> tuple[Any, dict[str, Any]]:
         if not known:
             path = pathlib.Path(folder, "steps", _name(arguments, about))
-            known.append(_callable(_read(path) or _make(path, step, arguments), arguments))
+            made = _read(path) or _make(path, step, arguments)
+            known.append(_callable(made, arguments, compiler_options))
         return known[0](*arguments)
 
     return run
@@ -106,11 +108,15 @@ def _make(
     return figures, program
 
 
-def _callable(made: tuple[list[str], export.Exported], arguments: tuple[Any, ...]) -> Step:
+def _callable(
+    made: tuple[list[str], export.Exported],
+    arguments: tuple[Any, ...],
+    compiler_options: dict[str, str] | None,
+) -> Step:
     figures, program = made
     out = jax.tree.structure((arguments[0], dict.fromkeys(figures, 0)))
 
     def step(*arguments: Any) -> tuple[Any, dict[str, Any]]:
         return jax.tree.unflatten(out, program.call(*jax.tree.leaves(arguments)))
 
-    return jax.jit(step, donate_argnums=0)
+    return jax.jit(step, donate_argnums=0, compiler_options=compiler_options)

@@ -54,3 +54,13 @@ def _replicated(x: Any, sharding: NamedSharding) -> jax.Array:
         data = _replicated(jax.random.key_data(x), sharding)
         return jax.random.wrap_key_data(data, impl=jax.random.key_impl(x))
     return jax.make_array_from_process_local_data(sharding, np.asarray(x))
+
+
+def compiler_options(mesh: Mesh | None) -> dict[str, str] | None:
+    """What the compiler of a training step over these devices is told (None: nothing).
+
+    A TPU's joins the averages of gradients up to about 100 MB; a large P's shall be one as well.
+    """
+    if mesh is None or mesh.devices.flat[0].platform != "tpu":
+        return None
+    return {"xla_jf_crs_combiner_threshold_in_bytes": str(2**32)}

@@ -12,7 +12,7 @@ import optax
 from jax.sharding import Mesh, PartitionSpec
 from jaxtyping import Array, Float, UInt8
 
-from dfd_jax import forward, metrics, objective, pixels
+from dfd_jax import forward, metrics, objective, pixels, sharding
 from dfd_jax.budget import Budget
 from dfd_jax.models.frozen import FrozenDetector, FrozenGenerator, FrozenPerturber
 from dfd_jax.state import TrainState, with_params
@@ -85,7 +85,7 @@ def make_train_step(
         logged["gradient_norm"] = optax.tree.norm(grads)
         return TrainState(step=state.step + 1, params=params, opt_state=opt_state), logged
 
-    return jax.jit(step, donate_argnums=0)
+    return jax.jit(step, donate_argnums=0, compiler_options=sharding.compiler_options(mesh))
 
 
 def _averaged(gradients: Callable[..., Any], mesh: Mesh) -> Callable[..., Any]:

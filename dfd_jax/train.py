@@ -51,7 +51,10 @@ def train(config: Config, workdir: pathlib.Path, console: Console) -> bool:
         mesh,
     )
     many = jax.process_count() > 1
-    train_step = processes.together(step_fn) if many else kept_step(step_fn, config.to_json())
+    if many:
+        train_step = processes.together(step_fn)
+    else:
+        train_step = kept_step(step_fn, config.to_json(), sharding.compiler_options(mesh))
     state, key = create_state(perturber, tx), jax.random.key(config.seed)
     state, against, key = sharding.replicate((state, against, key), mesh)
 

@@ -87,3 +87,8 @@ def test_without_a_folder_nothing_is_kept():
         assert kept_step(step, "a config") is step
     finally:
         jax.config.update("jax_compilation_cache_dir", before)
+
+
+def test_the_compiler_is_told_what_the_step_asks_for(cache):
+    with pytest.raises(jax.errors.JaxRuntimeError, match="no_such_option"):
+        kept_step(Traced().step, "a config", {"no_such_option": "1"})(*arguments())

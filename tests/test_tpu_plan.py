@@ -130,3 +130,24 @@ def test_a_program_is_planned_for_every_chip_of_a_topology():
     assert found["collectives"] == []
     assert 0.3 < found["mfu"] < 1
     assert found["flops"] == pytest.approx(found["least_flops"], rel=0.01)
+
+
+def test_the_gradients_of_a_large_p_are_exchanged_at_once_too():
+    pytest.importorskip("libtpu", reason="the TPU compiler is in the package libtpu")
+    mesh = full_size.mesh_of("v5e:2x2")
+
+    def averaged(tree, scale):
+        grown = jax.tree.map(lambda x: x * scale[0], tree)
+        return jax.lax.pmean(grown, "data")
+
+    everywhere, split = PartitionSpec(), PartitionSpec("data")
+    program = jax.shard_map(
+        averaged, mesh=mesh, in_specs=(everywhere, split), out_specs=everywhere, check_vma=False
+    )
+    arrays = [jax.ShapeDtypeStruct((4096, 2048), jnp.float32)] * 6  # 32 MiB each
+    arrays = full_size.placed(arrays, NamedSharding(mesh, everywhere))
+    scale = jax.ShapeDtypeStruct((4,), jnp.float32, sharding=NamedSharding(mesh, split))
+    options = sharding.compiler_options(mesh)
+    compiled = jax.jit(program, compiler_options=options).lower(arrays, scale).compile()
+    assert hlo.Program(compiled.as_text()).collectives() == [("all-reduce", 6.0 * 2**25)]
+    assert sharding.compiler_options(sharding.make_mesh()) is None

@@ -84,17 +84,6 @@ def _normalised_by_image(
     return (normed if exists is None else jnp.where(exists, normed, 0.0)).astype(dtype)
 
 
-def depth_to_space(x: Float[Array, "b h w c"]) -> Float[Array, "b H W d"]:
-    """Twice the height and width: each pixel's 4 x d channels become a 2 x 2 patch of d channels.
-
-    After a 3x3 convolution this is a transposed convolution (sub-pixel convolution, Shi et al.
-    2016) whose weight gradient is fast on every backend.
-    """
-    b, h, w, c = x.shape
-    patches = x.reshape(b, h, w, 2, 2, c // 4)
-    return patches.transpose(0, 1, 3, 2, 4, 5).reshape(b, 2 * h, 2 * w, c // 4)
-
-
 class BatchNorm(nn.Module):
     """PyTorch's BatchNorm2d: epsilon 1e-5, momentum 0.1, statistics in float32.
 

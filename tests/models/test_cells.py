@@ -38,6 +38,9 @@ def test_packing_is_undone_by_unpacking():
     x = random(2, 6, 4, 3)
     np.testing.assert_array_equal(cells.unpack(cells.pack(x)), x)
     np.testing.assert_array_equal(cells.pack(x)[1, 2, 1, 3:6], x[1, 4, 3])  # upper right
+    x = random(2, 8, 4, 3)
+    np.testing.assert_array_equal(cells.pack(x, 2), cells.pack(cells.pack(x)))
+    np.testing.assert_array_equal(cells.unpack(cells.pack(x, 2), 2), x)
 
 
 @pytest.mark.parametrize("size", [3, 7])
@@ -47,7 +50,8 @@ def test_a_convolution_into_cells_and_out_of_them(size, channels, features):
     expected = same(x, kernel)
     assert_alike(existing(cells.spread(x, kernel)), in_cells(expected, 1))
     for offset in (0, 1):
-        assert_alike(cells.gather(in_cells(x, offset), kernel, offset), expected)
+        found = cells.gather(in_cells(x, offset), kernel, offset)
+        assert_alike(cells.unpack(found), expected)
 
 
 def test_halving_and_doubling():

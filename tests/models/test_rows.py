@@ -27,7 +27,7 @@ def assert_alike(found, expected, *arguments):
 
 
 @pytest.mark.parametrize("before_product", [False, True])
-@pytest.mark.parametrize("channels", [5, rows.LANES + 2])  # as one convolution, and as two
+@pytest.mark.parametrize("channels", [5, rows.LANES + 2, 2 * rows.LANES + 2])  # one form each
 def test_a_separable_convolution(channels, before_product):
     def expected(x, depthwise, pointwise):
         y = convolution.plain(x, depthwise.swapaxes(2, 3) * pointwise, 1, (1, 1))
@@ -72,3 +72,20 @@ def test_the_first_two_convolutions_by_groups_of_pixels(side):
 def test_pixels_of_a_group_that_are_not_on_the_map_are_zero():
     groups = rows.enter(random(1, 11, 11, 3), random(3, 3, 3, 32))  # 5 pixels in groups of 4
     np.testing.assert_array_equal(groups[:, 1, :, 32:], 0)
+
+
+@pytest.mark.parametrize("sides", [(7, 8), (9, 4)])
+def test_maxima_of_bfloat16_know_where_they_come_from(sides):
+    def found(x):
+        return rows.to_images(rows.max_pool_3x3(rows.from_images(x.astype(jnp.bfloat16))))
+
+    x = jnp.round(random(2, *sides, 3))  # many are equal, some below zero
+    image = x.at[0, 2, 3].set(jnp.nan).at[1, 0, 0].set(jnp.inf).at[1, 3].set(-jnp.inf)
+    np.testing.assert_array_equal(found(image).astype(jnp.float32), layers.max_pool_3x3(image))
+
+    def gradient(pool):
+        maxima, back = jax.vjp(pool, x)
+        weights = jnp.round(8 * random(*maxima.shape, seed=9))  # sums are exact
+        return back(weights.astype(maxima.dtype))[0]
+
+    np.testing.assert_array_equal(gradient(found), gradient(layers.max_pool_3x3))

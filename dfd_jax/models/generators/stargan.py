@@ -49,7 +49,7 @@ class Trunk(nn.Module):
         """The last convolution, of what `features` returns; float32."""
         if self.for_tpu:
             kernel = self._kernel(name, 7, self.conv_dim, features)
-            return cells.gather(x, kernel, offset=1)
+            return cells.unpack(cells.gather(x, kernel, offset=1))
         return self.conv(name, x, features, 7).astype(jnp.float32)
 
     def _enter(self, x: Array, c: Array) -> Array:

@@ -11,8 +11,9 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from dfd_jax.models import cells
 from dfd_jax.models.convolution import Conv
-from dfd_jax.models.layers import InstanceNorm, depth_to_space
+from dfd_jax.models.layers import InstanceNorm
 
 
 class ResNetPerturber(nn.Module):
@@ -68,5 +69,5 @@ class ResNetPerturber(nn.Module):
             dtype=self.dtype,
             name=f"{name}_conv",
         )
-        x = depth_to_space(conv(x)) if upsample else conv(x)
+        x = cells.unpack(conv(x)) if upsample else conv(x)
         return InstanceNorm(dtype=self.dtype, name=f"{name}_norm")(x)

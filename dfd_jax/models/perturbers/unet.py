@@ -14,7 +14,7 @@ from jaxtyping import Array, Float
 
 from dfd_jax.models import cells
 from dfd_jax.models.convolution import Conv, Kernel
-from dfd_jax.models.layers import InstanceNorm, depth_to_space
+from dfd_jax.models.layers import InstanceNorm
 
 
 class UNet(nn.Module):
@@ -46,27 +46,27 @@ class UNet(nn.Module):
     def __call__(self, images: Float[Array, "b h w 3"]) -> Float[Array, "b h w 3"]:
         channels = [self.width * min(2**level, 8) for level in range(self.depth + 1)]
         first = self._patch_levels()
-        in_cells = self.for_tpu and self.depth > 0 and first == 0
-        for _ in range(first):
-            images = cells.pack(images)
-        x = self._enter_cells(images) if in_cells else self._block(images, channels[first], "enter")
-        skips = [x]
+        in_cells = self.for_tpu and self.depth > first
+        images = cells.pack(images, first)
+        enter = self._enter_cells if in_cells else self._block
+        skips = [enter(images, channels[first], "enter")]
         for level in range(first + 1, self.depth + 1):
-            halve = in_cells and level == 1
-            x = self._block(x, channels[level], f"down{level}", stride=2, from_cells=halve)
-            skips.append(x)
+            halve = in_cells and level == first + 1
+            features = channels[level]
+            skips.append(self._block(skips[-1], features, f"down{level}", 2, from_cells=halve))
         x = self._block(skips.pop(), channels[-1], "middle")
         for level in reversed(range(first, self.depth)):
             x = self._block(x, channels[level], f"up{level}", upsample=True)
-            if in_cells and level == 0:
-                return LeaveCells(dtype=self.dtype, name="leave")(x, skips.pop())
-            x = cells.unpack(x) if self.for_tpu else x
+            if in_cells and level == first:
+                break
+            x = cells.unpack(x) if in_cells else x
             x = jnp.concatenate([x, skips.pop()], axis=-1)
         features = 3 * self.patch**2
+        if in_cells:
+            out = LeaveCells(features, dtype=self.dtype, name="leave")(x, skips.pop())
+            return cells.unpack(out, 1 + first).astype(jnp.float32)
         out = Conv(features, 3, 1, (1, 1), True, self.for_tpu, self.dtype, name="leave")(x)
-        for _ in range(first):
-            out = cells.unpack(out)
-        return out.astype(jnp.float32)
+        return cells.unpack(out, first).astype(jnp.float32)
 
     def _patch_levels(self) -> int:
         """How many halvings the patches stand for. ValueError if there are not so many."""
@@ -78,24 +78,25 @@ class UNet(nn.Module):
             )
         return levels
 
-    def _enter_cells(self, images: Array) -> Array:
-        kernel = Kernel((3, 3, 3, self.width), dtype=self.dtype, name="enter_conv")()
+    def _enter_cells(self, images: Array, channels: int, name: str) -> Array:
+        shape = (3, 3, images.shape[-1], channels)
+        kernel = Kernel(shape, dtype=self.dtype, name=f"{name}_conv")()
         x = cells.spread(images.astype(self.dtype), kernel)
-        return jax.nn.relu(InstanceNorm(dtype=self.dtype, name="enter_norm")(x, offset=1))
+        return jax.nn.relu(InstanceNorm(dtype=self.dtype, name=f"{name}_norm")(x, offset=1))
 
     def _block(
         self,
         x: Array,
         channels: int,
         name: str,
-        *,
         stride: int = 1,
+        *,
         upsample: bool = False,
         from_cells: bool = False,
     ) -> Array:
         """A convolution, its norm and ReLU. Upsampled for a TPU: cells at offset 0."""
         if from_cells:
-            shape = (4, 4, self.width, channels)
+            shape = (4, 4, x.shape[-1] // 4, channels)
             x = cells.halve(x, Kernel(shape, dtype=self.dtype, name=f"{name}_conv")())
         else:
             side = 4 if stride == 2 else 3  # even under stride 2: every pixel is touched equally
@@ -111,21 +112,24 @@ class UNet(nn.Module):
         norm = InstanceNorm(dtype=self.dtype, name=f"{name}_norm")
         if upsample and self.for_tpu:
             return jax.nn.relu(norm(x, offset=0))
-        return jax.nn.relu(norm(depth_to_space(x) if upsample else x))
+        return jax.nn.relu(norm(cells.unpack(x) if upsample else x))
 
 
 class LeaveCells(nn.Module):
-    """The 3x3 convolution of two maps side by side to 3 channels, from cells of offset 0 and 1."""
+    """The 3x3 convolution of two maps side by side, from cells of offset 0 and 1 to cells of 0."""
 
+    features: int
     dtype: Any = jnp.float32
 
     @nn.compact
     def __call__(
         self, first: Float[Array, "b h w c"], second: Float[Array, "b h2 w2 d"]
-    ) -> Float[Array, "b H W 3"]:
+    ) -> Float[Array, "b h w f"]:
         c, d = first.shape[-1] // 4, second.shape[-1] // 4
-        kernel = self.param("kernel", nn.initializers.lecun_normal(), (3, 3, c + d, 3))
-        bias = self.param("bias", nn.initializers.zeros, (3,))
+        kernel = self.param("kernel", nn.initializers.lecun_normal(), (3, 3, c + d, self.features))
+        bias = self.param("bias", nn.initializers.zeros, (self.features,))
         kernel = kernel.astype(self.dtype)
         of_first = cells.gather(first, kernel[:, :, :c], offset=0)
-        return of_first + cells.gather(second, kernel[:, :, c:], offset=1) + bias
+        found = of_first + cells.gather(second, kernel[:, :, c:], offset=1) + jnp.tile(bias, 4)
+        # What follows moves few channels about: sums for the bias's gradient do not belong there.
+        return jax.lax.optimization_barrier(found.astype(self.dtype))
