@@ -1,5 +1,6 @@
 """The benchmark compares equal things, says so when they are not, and writes what it measured."""
 
+import dataclasses
 import json
 
 import numpy as np
@@ -8,7 +9,7 @@ from conftest import tiny_network
 from rich.console import Console
 
 from configs import stargan
-from dfd_jax import channel
+from dfd_jax import channel, models
 from dfd_jax.forward import Opponents
 
 torch = pytest.importorskip("torch", reason="PyTorch is not installed")
@@ -110,14 +111,16 @@ def test_a_clip_that_differs_is_an_error(console, monkeypatch):
         clip.compare(128, 2, console, **SMALL_FOMM)
 
 
-@pytest.fixture(scope="module")
-def method():
+@pytest.fixture(scope="module", params=[{}, {"depth": 3, "patch": 4}], ids=["pixels", "patches"])
+def method(request):
     """Small random networks, whose detector enlarges what it gets."""
     config = stargan.get_config()
     config.data.size = 16
     regions = tuple(channel.Region.of_side(side, 16) for side in (16, 24))
     against = Opponents((tiny_network("stargan"),), (tiny_network("resnet18", 32),), regions)
-    return train.Method(config, tiny_network("unet"), against)
+    card = tiny_network("unet").card
+    perturber = models.build(dataclasses.replace(card, hyper=card.hyper | request.param))
+    return train.Method(config, perturber, against)
 
 
 def test_a_training_step_is_compared_with_the_same_step(method):

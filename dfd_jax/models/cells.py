@@ -70,6 +70,7 @@ def spread_beside(
     kernel: Float[Array, "k k m d"],
 ) -> Float[Array, "b H W e"]:
     """`spread` of a map with planes of one value each beside its own channels."""
+    x = jax.lax.optimization_barrier(x)  # its gradient is unpacked as it is, not as float32
     return _convolve(pack(x), kernel, before=0, after=1, constants=constants)
 
 
