@@ -3,7 +3,8 @@
 The TPU compiler writes its own estimate of every fusion's cycles into the text
 (`"estimated_cycles":"9557312"`). They are summed over what one run executes: the entry computation,
 what it calls, a loop's body as often as the loop is known to turn, and the mean of a conditional's
-branches. What only moves data between memories (copies, slices, collectives) carries no estimate.
+branches. What only moves data between memories (copies, slices, collectives) carries no estimate,
+and runs beside the rest; pads carry none either, and do not.
 """
 
 import collections
@@ -13,6 +14,7 @@ import re
 from typing import NamedTuple
 
 COLLECTIVES = ("all-reduce", "all-gather", "reduce-scatter", "all-to-all", "collective-permute")
+UNESTIMATED = ("pad", "reshape", "copy", "transpose", "concatenate", "dynamic-update-slice")
 BITS = {"pred": 8, "s4": 4, "u4": 4, "token": 0} | {
     f"{kind}{bits}": bits for kind in ("s", "u", "f", "bf", "c") for bits in (8, 16, 32, 64, 128)
 }
@@ -70,6 +72,15 @@ class Program:
     def cycles(self) -> float:
         """The compiler's estimate for one run."""
         return sum(times * each.cycles for each, times in self.executed)
+
+    @property
+    def bytes_without_estimate(self) -> float:
+        """What one run writes in operations that have no estimate and nothing that runs beside."""
+        return sum(
+            times * bytes_of(each.shape)
+            for each, times in self.executed
+            if each.opcode in UNESTIMATED and not each.cycles
+        )
 
     def collectives(self) -> list[tuple[str, float]]:
         """Each collective that a run reaches: its kind and the bytes of its result."""

@@ -33,10 +33,11 @@ from experiments.result import RESULTS
 
 STATIC = (
     "The compiler's static estimate for one chip: nothing was run, and waiting for memory or for "
-    "other chips is not in the estimated cycles."
+    "other chips is not in the estimated cycles. GB without: written by operations to which the "
+    "compiler gives no estimate, pads for the most part."
 )
 HEADERS = ("program", "photos", "GiB of 15.75", "GFLOP", "least", "GB", "all-reduce", "Mcycles")
-HEADERS += ("ms", "MFU")
+HEADERS += ("ms", "MFU", "GB without")
 
 
 class Chip(NamedTuple):
@@ -146,6 +147,7 @@ def plan(work: Work, mesh: Mesh, chip: Chip, photos: int) -> dict[str, Any]:
         "bytes": cost["bytes accessed"],
         "collectives": program.collectives(),
         "cycles": program.cycles,
+        "bytes_without_estimate": program.bytes_without_estimate,
         "milliseconds": 1e3 * program.cycles / chip.clock,
         "mfu": mfu(least, program.cycles, chip),
         "compile_seconds": time.perf_counter() - began,
@@ -173,6 +175,7 @@ def table_of(found: Sequence[dict[str, Any]]) -> Table:
                 number(each["cycles"] / 1e6, 1),
                 number(each["milliseconds"], 1),
                 number(each["mfu"], 3),
+                number(each["bytes_without_estimate"] / 1e9, 2),
             ]
         else:
             cells += ["does not fit", *[""] * (len(HEADERS) - 3)]

@@ -19,6 +19,7 @@ TEXT = """HloModule jit_step, is_scheduled=true
 
 %body (p.1: (s32[], bf16[8,8])) -> (s32[], bf16[8,8]) {
   %p.1 = (s32[]{:T(128)}, bf16[8,8]{1,0:T(8,128)(2,1)}) parameter(0)
+  %w = bf16[8,8]{1,0} pad(%p.1, %p.1), padding=0_0_1x0_0
   %f = bf16[8,8]{1,0} fusion(%p.1), kind=kLoop, calls=%fused, config={"estimated_cycles":"7"}
   ROOT %t = (s32[], bf16[8,8]{1,0}) tuple(%p.1, %f)
 }
@@ -48,6 +49,10 @@ backend_config={"known_trip_count":{"n":"5"}}
 
 def test_cycles_are_those_of_everything_that_runs():
     assert hlo.Program(TEXT).cycles == 5 * 7 + (100 + 300) / 2
+
+
+def test_what_is_padded_without_an_estimate_is_named():
+    assert hlo.Program(TEXT).bytes_without_estimate == 5 * 2 * 8 * 8
 
 
 def test_a_collective_is_counted_once_with_all_its_bytes():
