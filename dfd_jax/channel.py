@@ -23,6 +23,9 @@ from dfd_jax import budget as budgets
 from dfd_jax import pixels
 from dfd_jax.budget import Budget
 
+_STRIP = 32  # rows at most
+_PRODUCTS = 1 << 18  # multiplications; OpenBLAS takes threads for more
+
 
 class Region(NamedTuple):
     """The two resizes of a photo whose region is r pixels wide, for a network of s pixels."""
@@ -52,19 +55,53 @@ def resize_matrix(old: int, new: int) -> Float[np.ndarray, "new old"]:
     return matrix
 
 
+def widened(raw: Float[np.ndarray, "s s 3"], side: int) -> Float[np.ndarray, "s row"]:
+    """The rows of P's raw output, each enlarged to a region's `side` pixels, as 3 * side numbers.
+
+    It is the half of the enlargement that all strips of a region share, see `delta_in_file`.
+    """
+    rows = raw.reshape(len(raw), -1)
+    return _mixed((rows.take(i, 1), w) for i, w in _channel_taps(raw.shape[1], side))
+
+
 def delta_in_file(
-    raw: Float[np.ndarray, "s s 3"], side: int, budget: Budget, part: slice = slice(None)
+    wide: Float[np.ndarray, "s row"], budget: Budget, part: slice = slice(None)
 ) -> Float[np.ndarray, "r side 3"]:
     """The bounded perturbation of a square region, at the photo's resolution, on [-1, 1].
 
-    `part` asks for some of the rows only: a large region need not be in memory as floats.
+    `wide` is P's output as `widened` made it. `part` asks for some of the rows only: a large region
+    need not be in memory as floats.
     """
-    down = [(i[part], w[part]) for i, w in _taps(raw.shape[0], side)]
-    first, last = down[0][0][0], down[-1][0][-1]  # rows of the output that these are made of
-    used = raw[first : last + 1].reshape(last + 1 - first, -1)
-    wide = _mixed((used.take(i, 1), w) for i, w in _channel_taps(raw.shape[1], side))
-    large = _mixed((wide.take(i - first, 0), w[:, None]) for i, w in down)
+    side = wide.shape[1] // 3
+    top, bottom, _ = part.indices(side)
+    large = np.empty((bottom - top, 3 * side), np.float32)
+    height = _strip_height(len(wide), side)
+    for start in range(top, bottom, height):
+        end = min(start + height, bottom)
+        weights, used = _band(len(wide), side, start, end)
+        np.matmul(weights, wide[used], out=large[start - top : end - top])
     return budgets.bound(large.reshape(-1, side, 3), budget)
+
+
+def _strip_height(size: int, side: int) -> int:
+    """Rows of a region of `side` pixels whose matrix product is small enough for one thread.
+
+    Libraries share larger ones out among threads of their own, and these would disturb the threads
+    that protect photos side by side.
+    """
+    height = _STRIP
+    while height > 1 and height * (height * size / side + 2) * 3 * side > _PRODUCTS:
+        height //= 2
+    return height
+
+
+@functools.lru_cache(maxsize=4096)
+def _band(old: int, new: int, start: int, end: int) -> tuple[Float[np.ndarray, "r k"], slice]:
+    """Of `resize_matrix` these rows without the zeros left and right, and which columns remain."""
+    rows = resize_matrix(old, new)[start:end]
+    columns = np.flatnonzero(rows.any(0))
+    used = slice(columns[0], columns[-1] + 1)
+    return np.ascontiguousarray(rows[:, used]), used
 
 
 def _mixed(
@@ -81,11 +118,7 @@ def _mixed(
 
 @functools.lru_cache(maxsize=64)
 def _taps(old: int, new: int) -> list[tuple[np.ndarray, np.ndarray]]:
-    """`resize_matrix` without its zeros: of each new pixel the 1st, 2nd … old one and its weight.
-
-    Threads that protect photos side by side would disturb each other in a library's matrix product,
-    which has threads of its own, and the last bit of that depends on the processor.
-    """
+    """`resize_matrix` without zeros: of each new pixel the 1st, 2nd … old one and its weight."""
     matrix = resize_matrix(old, new)
     count = int((matrix > 0).sum(1).max())
     first = np.minimum((matrix > 0).argmax(1), old - count)

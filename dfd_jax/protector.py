@@ -17,7 +17,7 @@ from dfd_jax.budget import BOUNDS, Budget, apply_to_pixels
 from dfd_jax.data.images import Box, centre_box, crop_resize
 from dfd_jax.models.frozen import FrozenPerturber
 
-_ROWS_AT_ONCE = 128  # of a region: keeps the float copies of a large photo small
+_VALUES_AT_ONCE = 1 << 15  # of a region: its float copies then stay in the processor's cache
 
 
 class Protector:
@@ -77,9 +77,11 @@ class Protector:
         """
         protected = photo.copy()
         region = protected[box.top : box.top + box.side, box.left : box.left + box.side]
-        for top in range(0, box.side, _ROWS_AT_ONCE):
-            rows = slice(top, top + _ROWS_AT_ONCE)
-            delta = channel.delta_in_file(raw, box.side, self.budget, rows)
+        wide = channel.widened(raw, box.side)
+        height = -(-_VALUES_AT_ONCE // wide.shape[1])
+        for top in range(0, box.side, height):
+            rows = slice(top, top + height)
+            delta = channel.delta_in_file(wide, self.budget, rows)
             region[rows] = apply_to_pixels(region[rows], delta, self.budget)
         return protected
 
