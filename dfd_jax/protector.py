@@ -17,6 +17,7 @@ from dfd_jax.budget import BOUNDS, Budget, apply_to_pixels
 from dfd_jax.data.images import Box, centre_box, crop_resize
 from dfd_jax.models.frozen import FrozenPerturber
 
+_GAP = 3.0  # see crop_resize; Pillow's manual finds no difference from this on
 _VALUES_AT_ONCE = 1 << 15  # of a region: its float copies then stay in the processor's cache
 
 
@@ -48,9 +49,11 @@ class Protector:
     ) -> UInt8[np.ndarray, "s s 3"]:
         """What P sees of a photo: the region `box` (None: the largest centred square).
 
+        A region six times as large as P's input, or larger, is resized in two steps: half of the
+        time, and pixels 0.2 levels off the exact ones on average.
         ValueError if the box is not inside the photo.
         """
-        return crop_resize(photo, box or centre_box(*photo.shape[:2]), self.input_size)
+        return crop_resize(photo, box or centre_box(*photo.shape[:2]), self.input_size, _GAP)
 
     def outputs(self, crops: UInt8[np.ndarray, "b s s 3"]) -> Float32[np.ndarray, "b s s 3"]:
         """P's unbounded output for each crop. Any number of crops, none included."""

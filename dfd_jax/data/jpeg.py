@@ -11,9 +11,14 @@ import simplejpeg
 from jaxtyping import UInt8
 from PIL import Image
 
-_START = b"\xff\xd8\xff"
+_START = b"\xff\xd8"
+_SCAN = b"\xff\xda"  # what says something about the photo comes before the first one
+_PARTS = frozenset(  # the markers that are followed by a length
+    bytes((0xFF, kind)) for kind in (*range(0xC0, 0xD0), *range(0xDB, 0xFF))
+)
 _MAY_TURN = (b"Exif\0", b"http://ns.adobe.com/xap")  # where Pillow looks for an orientation
 _MOST_PER_BYTE = 256  # pixels: a broken header says more, and then far too much memory is filled
+_ACCURATE = 96  # the quality below which this encoder takes a coarser transform than Pillow's
 _SMALLEST = 8  # pixels: below, several scales have the same size and the decoder takes the least
 
 
@@ -26,7 +31,8 @@ class Size(NamedTuple):
 
 def plain_size(content: bytes) -> Size | None:
     """The size of a plain JPEG file. None for all others."""
-    if not content.startswith(_START) or any(marker in content for marker in _MAY_TURN):
+    header = _header(content)
+    if header is None or any(marker in header for marker in _MAY_TURN):
         return None
     try:
         height, width, space, _ = simplejpeg.decode_jpeg_header(content)
@@ -40,7 +46,17 @@ def plain_size(content: bytes) -> Size | None:
 
 def is_bare(content: bytes) -> bool:
     """Whether there is nothing beside the pixels that a faithful copy of the file would keep."""
-    return b"ICC_PROFILE" not in content
+    return b"ICC_PROFILE" not in (_header(content) or content)
+
+
+def encode(pixels: UInt8[np.ndarray, "h w 3"], quality: int) -> bytes | None:
+    """A JPEG file with full colour resolution (4:4:4), the same that Pillow writes, byte for byte.
+
+    None for qualities at which it would be another one.
+    """
+    if quality < _ACCURATE:
+        return None
+    return simplejpeg.encode_jpeg(np.ascontiguousarray(pixels), quality, "RGB", "444")
 
 
 def decode(content: bytes, size: Size, scale: int = 1) -> UInt8[np.ndarray, "h w 3"] | None:
@@ -56,3 +72,13 @@ def decode(content: bytes, size: Size, scale: int = 1) -> UInt8[np.ndarray, "h w
     except ValueError:
         return None
     return pixels if pixels.shape == (height, width, 3) else None
+
+
+def _header(content: bytes) -> bytes | None:
+    """What a JPEG file says before its pixels. None if it is no JPEG file or a strange one."""
+    if not content.startswith(_START):
+        return None
+    place = len(_START)
+    while (marker := content[place : place + 2]) in _PARTS:
+        place += 2 + int.from_bytes(content[place + 2 : place + 4])
+    return content[:place] if marker == _SCAN else None

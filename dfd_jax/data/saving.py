@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import UInt8
 from PIL import Image
 
-from dfd_jax.data import png
+from dfd_jax.data import jpeg, png
 
 
 def write_photo(
@@ -49,6 +49,10 @@ def jpeg_file(
     exif: bytes | None = None,
 ) -> bytes:
     """The content of a JPEG file as `write_photo` writes it."""
+    is_plain = alpha is None and icc_profile is None and exif is None
+    content = jpeg.encode(pixels, quality) if is_plain else None
+    if content is not None:
+        return content
     image = Image.fromarray(pixels)
     if alpha is not None:
         image.putalpha(Image.fromarray(alpha))
