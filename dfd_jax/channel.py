@@ -58,16 +58,16 @@ def resize_matrix(old: int, new: int) -> Float[np.ndarray, "new old"]:
 def widened(raw: Float[np.ndarray, "s s 3"], side: int) -> Float[np.ndarray, "s row"]:
     """The rows of P's raw output, each enlarged to a region's `side` pixels, as 3 * side numbers.
 
-    It is the half of the enlargement that all strips of a region share, see `delta_in_file`.
+    It is the half of the enlargement that all strips of a region share, see `levels_in_file`.
     """
     rows = raw.reshape(len(raw), -1)
     return _mixed((rows.take(i, 1), w) for i, w in _channel_taps(raw.shape[1], side))
 
 
-def delta_in_file(
+def levels_in_file(
     wide: Float[np.ndarray, "s row"], budget: Budget, part: slice = slice(None)
 ) -> Float[np.ndarray, "r side 3"]:
-    """The bounded perturbation of a square region, at the photo's resolution, on [-1, 1].
+    """The bounded perturbation of a square region, at the photo's resolution, in 8-bit levels.
 
     `wide` is P's output as `widened` made it. `part` asks for some of the rows only: a large region
     need not be in memory as floats.
@@ -80,7 +80,7 @@ def delta_in_file(
         end = min(start + height, bottom)
         weights, used = _band(len(wide), side, start, end)
         np.matmul(weights, wide[used], out=large[start - top : end - top])
-    return budgets.bound(large.reshape(-1, side, 3), budget)
+    return budgets.bound_levels(large.reshape(-1, side, 3), budget)
 
 
 def _strip_height(size: int, side: int) -> int:

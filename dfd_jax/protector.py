@@ -13,7 +13,7 @@ from jax.sharding import Mesh
 from jaxtyping import Array, Float, Float32, UInt8
 
 from dfd_jax import channel, pixels, sharding
-from dfd_jax.budget import BOUNDS, Budget, apply_to_pixels
+from dfd_jax.budget import BOUNDS, Budget, add_levels
 from dfd_jax.data.images import Box, centre_box, crop_resize
 from dfd_jax.models.frozen import FrozenPerturber
 
@@ -84,8 +84,8 @@ class Protector:
         height = -(-_VALUES_AT_ONCE // wide.shape[1])
         for top in range(0, box.side, height):
             rows = slice(top, top + height)
-            delta = channel.delta_in_file(wide, self.budget, rows)
-            region[rows] = apply_to_pixels(region[rows], delta, self.budget)
+            levels = channel.levels_in_file(wide, self.budget, rows)
+            region[rows] = add_levels(region[rows], levels, self.budget)
         return protected
 
     def protect_many(

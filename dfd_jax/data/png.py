@@ -17,6 +17,7 @@ _START = b"\x89PNG\r\n\x1a\n"
 _HEADER = struct.Struct(">IIBBBBB")
 _COLOUR_TYPES = {3: 2, 4: 6}  # channels → PNG's number for RGB and RGBA
 _UP = 2
+_STRIP = 1 << 16  # bytes at a time, which stay in the processor's cache
 _LEVEL = 1  # of ISA-L's 0 to 3; the higher ones gain 1 %
 
 
@@ -57,17 +58,29 @@ def holds(content: bytes, pixels: UInt8[np.ndarray, "h w c"]) -> bool:
     It goes as far as the rows' differences: there is one photo to each set of them.
     """
     shape, data = _unpacked(content)
-    return shape == pixels.shape and data == _filtered(pixels).tobytes()
-
-
-def _filtered(pixels: UInt8[np.ndarray, "h w c"]) -> UInt8[np.ndarray, "h r"]:
-    """Each row's difference to the one above, with the number of that filter before it."""
+    if data is None or shape != pixels.shape:
+        return False
     height, width, channels = pixels.shape
-    rows = np.empty((height, 1 + width * channels), np.uint8)
+    rows = np.frombuffer(data, np.uint8).reshape(height, -1)
+    strip = max(_STRIP // (width * channels), 1)
+    parts = (slice(top, top + strip) for top in range(0, height, strip))
+    return all(np.array_equal(rows[part], _filtered(pixels, part)) for part in parts)
+
+
+def _filtered(
+    pixels: UInt8[np.ndarray, "h w c"], part: slice = slice(None)
+) -> UInt8[np.ndarray, "h r"]:
+    """Of some rows the differences to those above, with the number of that filter before each."""
+    height, width, channels = pixels.shape
+    top, bottom, _ = part.indices(height)
+    rows = np.empty((bottom - top, 1 + width * channels), np.uint8)
     rows[:, 0] = _UP
     flat = pixels.reshape(height, -1)
-    rows[:1, 1:] = flat[:1]
-    np.subtract(flat[1:], flat[:-1], out=rows[1:, 1:])
+    first = 0 if top else 1  # of the photo's rows the first has none above
+    rows[:first, 1:] = flat[:first]
+    np.subtract(
+        flat[top + first : bottom], flat[top + first - 1 : bottom - 1], out=rows[first:, 1:]
+    )
     return rows
 
 

@@ -1,5 +1,6 @@
 """Squares read without the photo around them: the same pixels, or nearly, from fewer decoded."""
 
+import io
 import pathlib
 
 import numpy as np
@@ -9,6 +10,7 @@ from PIL import Image
 from dfd_jax.data import jpeg, pipeline
 from dfd_jax.data.faces import PhotoFolder
 from dfd_jax.data.images import UnreadableImage, centre_box, crop_resize, read_rgb, read_square
+from dfd_jax.data.saving import jpeg_file
 
 
 def smooth(height: int, width: int, seed: int = 0) -> Image.Image:
@@ -104,6 +106,24 @@ def test_a_plain_jpeg_has_the_pixels_that_pillow_finds(tmp_path, mode, subsampli
                 assert min(expected.shape[:2]) < 8
             else:
                 np.testing.assert_array_equal(found, expected)
+
+
+@pytest.mark.parametrize("quality", [50, 95, 96, 98, 100])
+def test_a_jpeg_is_the_one_that_pillow_writes(quality):
+    pixels = np.array(smooth(45, 37))
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).save(buffer, "jpeg", quality=quality, subsampling=0)
+    assert jpeg.encode(pixels, quality) == (buffer.getvalue() if quality >= 96 else None)
+    assert jpeg_file(pixels, quality) == buffer.getvalue()
+
+
+def test_what_is_said_after_the_first_scan_says_nothing(tmp_path):
+    content = save(tmp_path / "a.jpg", smooth(40, 30)).read_bytes()
+    more = content[:-2] + b"\xff\xfe\x00\x08Exif\0\0" + content[-2:]
+    assert jpeg.plain_size(more) == (40, 30)
+    assert np.array_equal(read_rgb("a.jpg", more), read_rgb("a.jpg", content))
+    padded = content[:2] + b"\xff" + content[2:]  # a marker may have more than one ff before it
+    assert jpeg.plain_size(padded) is None
 
 
 def test_what_is_not_plain_is_left_to_pillow(tmp_path, monkeypatch):
