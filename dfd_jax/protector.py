@@ -14,10 +14,10 @@ from jaxtyping import Array, Float, Float32, UInt8
 
 from dfd_jax import channel, pixels, sharding
 from dfd_jax.budget import BOUNDS, Budget, add_levels
-from dfd_jax.data.images import Box, centre_box, crop_resize
+from dfd_jax.data import squares
+from dfd_jax.data.images import Box, centre_box, cropped
 from dfd_jax.models.frozen import FrozenPerturber
 
-_GAP = 3.0  # see crop_resize; Pillow's manual finds no difference from this on
 _VALUES_AT_ONCE = 1 << 15  # of a region: its float copies then stay in the processor's cache
 
 
@@ -49,11 +49,11 @@ class Protector:
     ) -> UInt8[np.ndarray, "s s 3"]:
         """What P sees of a photo: the region `box` (None: the largest centred square).
 
-        A region six times as large as P's input, or larger, is resized in two steps: half of the
-        time, and pixels 0.2 levels off the exact ones on average.
+        Its levels are at most one off those of `images.crop_resize`.
         ValueError if the box is not inside the photo.
         """
-        return crop_resize(photo, box or centre_box(*photo.shape[:2]), self.input_size, _GAP)
+        region = cropped(photo, box or centre_box(*photo.shape[:2]))
+        return squares.resized(region, 0, 0, len(region), self.input_size)
 
     def outputs(self, crops: UInt8[np.ndarray, "b s s 3"]) -> Float32[np.ndarray, "b s s 3"]:
         """P's unbounded output for each crop. Any number of crops, none included."""

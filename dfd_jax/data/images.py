@@ -18,7 +18,7 @@ import numpy as np
 from jaxtyping import UInt8
 from PIL import ExifTags, Image, UnidentifiedImageError
 
-from dfd_jax.data import jpeg, png
+from dfd_jax.data import jpeg, png, squares
 
 IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif"})
 
@@ -106,7 +106,8 @@ def read_square(
         if pixels is not None:
             if scale == 1:
                 return crop_resize(pixels, centre_box(*plain, crop), size)
-            return _square(Image.fromarray(pixels), plain, size, crop, scale)
+            left, top, side = (number / scale for number in centre_box(*plain, crop))
+            return squares.resized(pixels, left, top, side, size)
     with _opened(path, content) as image:
         whole = jpeg.Size(image.height, image.width)
         scale = _drafted(image, size, crop) if reduced else 1
@@ -169,19 +170,25 @@ def centre_box(height: int, width: int, crop: int | None = None) -> Box:
 
 
 def crop_resize(
-    pixels: UInt8[np.ndarray, "h w 3"], box: Box, size: int, gap: float | None = None
+    pixels: UInt8[np.ndarray, "h w 3"], box: Box, size: int
 ) -> UInt8[np.ndarray, "{size} {size} 3"]:
     """The region `box` at `size` x `size` pixels: Pillow's antialiased bilinear resize.
 
-    With a `gap` a larger region is first averaged over whole pixels to not less than `gap` times
-    `size`, which is faster. ValueError if the box is not inside the photo.
+    ValueError if the box is not inside the photo.
     """
+    region = Image.fromarray(cropped(pixels, box))
+    return np.array(region.resize((size, size), Image.Resampling.BILINEAR))
+
+
+def cropped(
+    pixels: UInt8[np.ndarray, "h w 3"], box: Box
+) -> UInt8[np.ndarray, "{box.side} {box.side} 3"]:
+    """The region `box`. ValueError if it is not inside the photo."""
     height, width, _ = pixels.shape
     left, top, side = box
     if min(left, top) < 0 or side < 1 or left + side > width or top + side > height:
         raise ValueError(f"{box} does not lie inside a photo of {width} x {height} pixels")
-    region = Image.fromarray(pixels[top : top + side, left : left + side])
-    return np.array(region.resize((size, size), Image.Resampling.BILINEAR, reducing_gap=gap))
+    return pixels[top : top + side, left : left + side]
 
 
 @contextmanager
