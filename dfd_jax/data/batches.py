@@ -12,7 +12,7 @@ from typing import Any
 import grain
 import numpy as np
 
-_TOGETHER = 8  # examples that a thread makes at a time
+_TOGETHER = 16  # examples that a thread makes at a time
 _THREADS = min(4, os.cpu_count() or 1)  # more would delay the first batch
 
 Example = dict[str, np.ndarray]
@@ -95,7 +95,7 @@ class _Iterator(grain.DatasetIterator[Example]):
                 self._next = place + 1
         if not batch or (self._drop_remainder and len(batch) < self._size):
             raise StopIteration
-        return {name: np.stack([example[name] for example in batch]) for name in batch[0]}
+        return {name: np.array([example[name] for example in batch]) for name in batch[0]}
 
     def start_prefetch(self) -> None:
         """Begin before the first batch is asked for."""

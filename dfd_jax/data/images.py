@@ -5,6 +5,7 @@ of the project sees upright 8-bit RGB, or an `UnreadableImage` that says why not
 """
 
 import dataclasses
+import functools
 import io
 import os
 import pathlib
@@ -106,8 +107,8 @@ def read_square(
         if pixels is not None:
             if scale == 1:
                 return crop_resize(pixels, centre_box(*plain, crop), size)
-            left, top, side = (number / scale for number in centre_box(*plain, crop))
-            return squares.resized(pixels, left, top, side, size)
+            left, top, side = centre_box(*plain, crop)
+            return squares.resized(pixels, left / scale, top / scale, side / scale, size)
     with _opened(path, content) as image:
         whole = jpeg.Size(image.height, image.width)
         scale = _drafted(image, size, crop) if reduced else 1
@@ -159,6 +160,7 @@ def list_images(
     return sorted(found)
 
 
+@functools.lru_cache(maxsize=256)  # photos of a data set are of few sizes
 def centre_box(height: int, width: int, crop: int | None = None) -> Box:
     """The centred square of side `crop`, or the largest one if that does not fit or is None.
 
@@ -222,6 +224,7 @@ def _bytes(path: str | os.PathLike[str]) -> bytes | None:
         return None
 
 
+@functools.lru_cache(maxsize=256)
 def _scale(whole: jpeg.Size, size: int, crop: int | None) -> int:
     """By how much a JPEG may be decoded smaller, its centred square still `size` or more."""
     side = centre_box(*whole, crop).side

@@ -4,6 +4,7 @@ Plain is what has nothing to say beside its pixels that would change them. All o
 that are not quite in order, are left to Pillow, which knows better or says what is wrong.
 """
 
+import struct
 from typing import NamedTuple
 
 import numpy as np
@@ -12,10 +13,9 @@ from jaxtyping import UInt8
 from PIL import Image
 
 _START = b"\xff\xd8"
-_SCAN = b"\xff\xda"  # what says something about the photo comes before the first one
-_PARTS = frozenset(  # the markers that are followed by a length
-    bytes((0xFF, kind)) for kind in (*range(0xC0, 0xD0), *range(0xDB, 0xFF))
-)
+_PART = struct.Struct(">HH")  # a marker, and how many bytes follow it
+_PARTS = frozenset((*range(0xFFC0, 0xFFD0), *range(0xFFDB, 0xFFFF)))  # markers of which that holds
+_SCAN = 0xFFDA  # what says something about the photo comes before the first one
 _MAY_TURN = (b"Exif\0", b"http://ns.adobe.com/xap")  # where Pillow looks for an orientation
 _MOST_PER_BYTE = 256  # pixels: a broken header says more, and then far too much memory is filled
 _ACCURATE = 96  # the quality below which this encoder takes a coarser transform than Pillow's
@@ -32,7 +32,7 @@ class Size(NamedTuple):
 def plain_size(content: bytes) -> Size | None:
     """The size of a plain JPEG file. None for all others."""
     header = _header(content)
-    if header is None or any(marker in header for marker in _MAY_TURN):
+    if header is None or _MAY_TURN[0] in header or _MAY_TURN[1] in header:
         return None
     try:
         height, width, space, _ = simplejpeg.decode_jpeg_header(content)
@@ -79,6 +79,9 @@ def _header(content: bytes) -> bytes | None:
     if not content.startswith(_START):
         return None
     place = len(_START)
-    while (marker := content[place : place + 2]) in _PARTS:
-        place += 2 + int.from_bytes(content[place + 2 : place + 4])
-    return content[:place] if marker == _SCAN else None
+    try:
+        while (part := _PART.unpack_from(content, place))[0] in _PARTS:
+            place += 2 + part[1]
+    except struct.error:  # it ends before that
+        return None
+    return content[:place] if part[0] == _SCAN else None

@@ -28,24 +28,36 @@ def resized(
     ValueError if it is not inside the photo.
     """
     height, width, _ = pixels.shape
-    if not (min(left, top) >= 0 < side and left + side <= width and top + side <= height):
-        square = f"the square from ({left}, {top}), {side} pixels wide,"
-        raise ValueError(f"{square} does not lie inside a photo of {width} x {height} pixels")
     if simd is None:
-        corners = (left, top, left + side, top + side)
+        corners = _checked(height, width, left, top, side)
         image = Image.fromarray(pixels)
         return np.asarray(image.resize((size, size), Image.Resampling.BILINEAR, corners))
+    options = _options(height, width, left, top, side)
     source = simd.ImageData(width, height, simd.PixelType.U8x3, pixels.tobytes())
     target = simd.ImageData(size, size, simd.PixelType.U8x3)
-    if not hasattr(_THREAD, "resizer"):
-        _THREAD.resizer = simd.Resizer()
-    _THREAD.resizer.resize(source, target, _options(left, top, side))
+    try:
+        resizer = _THREAD.resizer
+    except AttributeError:
+        resizer = _THREAD.resizer = simd.Resizer()
+    resizer.resize(source, target, options)
     return np.frombuffer(target.get_buffer(), np.uint8).reshape(size, size, 3)
 
 
-@functools.lru_cache(maxsize=256)
-def _options(left: float, top: float, side: float) -> Any:
+def _checked(
+    height: int, width: int, left: float, top: float, side: float
+) -> tuple[float, float, float, float]:
+    """Left, top, right and bottom of the square. ValueError if it is not inside the photo."""
+    right, bottom = left + side, top + side
+    if min(left, top) < 0 or side <= 0 or right > width or bottom > height:
+        square = f"the square from ({left}, {top}), {side} pixels wide,"
+        raise ValueError(f"{square} does not lie inside a photo of {width} x {height} pixels")
+    return left, top, right, bottom
+
+
+@functools.lru_cache(maxsize=256)  # photos of a data set are of few sizes
+def _options(height: int, width: int, left: float, top: float, side: float) -> Any:
     assert simd is not None
+    _checked(height, width, left, top, side)
     return simd.ResizeOptions(
         resize_alg=simd.ResizeAlg.convolution(simd.FilterType.bilinear),
         use_alpha=False,
