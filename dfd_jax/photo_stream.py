@@ -173,6 +173,8 @@ def _measure(
         before, after = original[start:end], written[start:end]
         change = np.maximum(before, after) - np.minimum(before, after)
         most = int(change.max())
+        if not most:
+            continue
         largest = max(largest, most)
         squares = np.square(change, dtype=np.uint16)
         # sums of 16 bits are the fastest, where they cannot overflow

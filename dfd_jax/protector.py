@@ -18,7 +18,7 @@ from dfd_jax.data import squares
 from dfd_jax.data.images import Box, centre_box, cropped
 from dfd_jax.models.frozen import FrozenPerturber
 
-_VALUES_AT_ONCE = 1 << 15  # of a region: its float copies then stay in the processor's cache
+_VALUES_AT_ONCE = 1 << 16  # of a region: its float copies then stay in the processor's cache
 
 
 class Protector:
