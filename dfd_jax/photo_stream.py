@@ -24,7 +24,7 @@ from dfd_jax.protector import Protector
 
 _BYTES_PER_BATCH = 256 << 20  # of decoded pixels: a batch of large photos goes before it is full
 _ROWS_AT_ONCE = 128  # so many squares of levels never exceed 32 bits
-_VALUES_AT_ONCE = 1 << 16  # of 8 bits
+_VALUES_AT_ONCE = 1 << 17  # of 8 bits
 
 T = TypeVar("T")
 Stop = Callable[[], bool]
@@ -60,7 +60,7 @@ class PhotoStream:
         with ThreadPoolExecutor(self._workers) as pool, ThreadPoolExecutor(1) as device:
             batch: list[_Ready] = []
             running: list[_Running] = []  # at most one
-            writing: list[Future[Outcome]] = []
+            writing: list[Future[list[Outcome]]] = []
             for item in _in_order(pool, self._prepare, jobs, 2 * self._workers, stop):
                 if isinstance(item, Outcome):
                     yield item
@@ -69,12 +69,12 @@ class PhotoStream:
                 if self._is_full(batch):
                     before, running = running, [self._submit(device, batch)]
                     batch = []
-                    yield from (future.result() for future in writing)
+                    yield from _all(writing)
                     writing = self._written(pool, before)
             if batch and not stop():
                 running.append(self._submit(device, batch))
             writing += self._written(pool, running)
-            yield from (future.result() for future in writing)
+            yield from _all(writing)
 
     def _is_full(self, batch: list[_Ready]) -> bool:
         size = sum(ready.pixels.nbytes for ready in batch)
@@ -86,13 +86,18 @@ class PhotoStream:
 
     def _written(
         self, pool: ThreadPoolExecutor, batches: Iterable[_Running]
-    ) -> list[Future[Outcome]]:
-        """Wait for the device and start writing."""
-        return [
-            pool.submit(self._finish, *pair)
-            for batch, outputs in batches
-            for pair in zip(batch, outputs.result(), strict=True)
-        ]
+    ) -> list[Future[list[Outcome]]]:
+        """Wait for the device and start writing, a few photos at a time: to wake a thread costs."""
+        started = []
+        for batch, outputs in batches:
+            pairs = list(zip(batch, outputs.result(), strict=True))
+            share = -(-len(pairs) // (2 * self._workers))
+            parts = (pairs[start : start + share] for start in range(0, len(pairs), share))
+            started += [pool.submit(self._finish_all, part) for part in parts]
+        return started
+
+    def _finish_all(self, pairs: list[tuple[_Ready, np.ndarray]]) -> list[Outcome]:
+        return [self._finish(*pair) for pair in pairs]
 
     def _prepare(self, job: Job) -> _Ready | Outcome:
         """The photo decoded and cropped, or its outcome if it is done already or cannot be read."""
@@ -144,6 +149,11 @@ class PhotoStream:
             box=tuple(ready.box),
             **measured,
         )
+
+
+def _all(futures: Iterable[Future[list[Outcome]]]) -> Iterator[Outcome]:
+    for future in futures:
+        yield from future.result()
 
 
 def _in_order(
