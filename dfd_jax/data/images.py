@@ -218,8 +218,8 @@ def _plain(content: bytes) -> UInt8[np.ndarray, "h w 3"] | None:
 def _bytes(path: str | os.PathLike[str]) -> bytes | None:
     """A file's content. None if it cannot be read: whoever opens it then says why."""
     try:
-        with open(path, "rb") as file:
-            return file.read()
+        with open(path, "rb", buffering=0) as file:  # it is read at once
+            return file.readall()
     except OSError:
         return None
 

@@ -64,7 +64,7 @@ def decode(content: bytes, size: Size, scale: int = 1) -> UInt8[np.ndarray, "h w
 
     None if anything about the file is amiss, or it is too small for the scale.
     """
-    height, width = (-(-side // scale) for side in size)
+    height, width = -(-size.height // scale), -(-size.width // scale)
     if scale > 1 and min(height, width) < _SMALLEST:
         return None
     try:

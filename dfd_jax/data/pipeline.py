@@ -7,6 +7,7 @@
 A photo that cannot be read is left out and named once in `skipped_file`; it never stops a run.
 """
 
+import functools
 import hashlib
 import os
 import pathlib
@@ -151,23 +152,27 @@ class _Examples(grain.MapDataset[Example]):
 
     def __init__(self, faces: _Readable, cut: "_Cut", seed: int | None) -> None:
         super().__init__()
-        self._faces, self._cut, self._seed = faces, cut, seed
+        self._faces, self._cut, self._seed, self._count = faces, cut, seed, len(faces)
 
     def __len__(self) -> int:
-        return len(self._faces) if self._seed is None else sys.maxsize
+        return self._count if self._seed is None else sys.maxsize
 
     def __getitem__(self, index: Any) -> Any:
-        if self._seed is None:
-            face = self._faces[index % len(self._faces)]
-            return None if face is None else self._cut(face)
-        last = len(self._faces) - 1
-        epoch, place = divmod(index, last + 1)
-        order = _hashed("order", self._seed, epoch)
-        face = self._faces[index_shuffle(place, max_index=last, seed=order, rounds=_ROUNDS)]
+        epoch, place = divmod(index, self._count)
+        if self._seed is not None:
+            order = _epoch_order(self._seed, epoch)
+            place = index_shuffle(place, max_index=self._count - 1, seed=order, rounds=_ROUNDS)
+        face = self._faces[place]
         if face is None:
             return None
         example = self._cut(face)
-        return _mirrored(example) if _hashed("mirror", self._seed, index) % 2 else example
+        is_mirrored = self._seed is not None and _hashed("mirror", self._seed, index) % 2
+        return _mirrored(example) if is_mirrored else example
+
+
+@functools.lru_cache(maxsize=16)
+def _epoch_order(seed: int, epoch: int) -> int:
+    return _hashed("order", seed, epoch)
 
 
 def _hashed(what: str, seed: int, place: int) -> int:
