@@ -54,19 +54,35 @@ def norms(delta: Float[Array, "b _ _ _"], kind: str) -> Float[Array, " b"]:
     raise ValueError(f"norm is {kind!r}, expected rms, l2 or linf")
 
 
+def bound_levels(raw: Float32[np.ndarray, "*s"], budget: Budget) -> Float32[np.ndarray, "*s"]:
+    """What `bound` gives, in 8-bit levels and in the place of `raw`: memory is dearer than sums."""
+    if budget.bound == "tanh":
+        np.tanh(raw, out=raw)
+    elif budget.bound != "none":
+        raise ValueError(f"budget.bound is {budget.bound!r}, expected one of {', '.join(BOUNDS)}")
+    raw *= np.float32(budget.eps_255)
+    return raw
+
+
 def apply_to_pixels(
     region: UInt8[np.ndarray, "h w 3"], delta: Float32[np.ndarray, "h w 3"], budget: Budget
 ) -> UInt8[np.ndarray, "h w 3"]:
     """8-bit pixels plus a perturbation on [-1, 1], rounded; a hard bound still holds after
     rounding.
     """
-    levels = pixels.units_to_levels(1.0) * delta
+    return add_levels(region, pixels.units_to_levels(1.0) * delta, budget)
+
+
+def add_levels(
+    region: UInt8[np.ndarray, "h w 3"], levels: Float32[np.ndarray, "h w 3"], budget: Budget
+) -> UInt8[np.ndarray, "h w 3"]:
+    """As `apply_to_pixels`, of a perturbation in 8-bit levels, which is used up."""
     np.rint(levels, out=levels)
-    if budget.bound != "none":
-        whole = math.floor(budget.eps_255 + 1e-6)
-        np.clip(levels, -whole, whole, out=levels)
-    np.add(region, levels, out=levels)
-    return np.clip(levels, 0, 255, out=levels).astype(np.uint8)
+    whole = 255 if budget.bound == "none" else min(math.floor(budget.eps_255 + 1e-6), 255)
+    np.clip(levels, -whole, whole, out=levels)
+    steps = levels.astype(np.int16)  # narrower than floats, and faster for it
+    np.add(steps, region, out=steps)
+    return np.clip(steps, 0, 255, out=steps).astype(np.uint8)
 
 
 def linf_255(original: UInt8[np.ndarray, "*s"], changed: UInt8[np.ndarray, "*s"]) -> int:

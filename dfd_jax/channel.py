@@ -11,7 +11,6 @@ through files of any size never needs the large photo.
 """
 
 import functools
-from collections.abc import Iterable
 from typing import NamedTuple
 
 import jax
@@ -22,6 +21,9 @@ from jaxtyping import Array, Float
 from dfd_jax import budget as budgets
 from dfd_jax import pixels
 from dfd_jax.budget import Budget
+
+_STRIP = 32  # rows at most
+_PRODUCTS = 1 << 18  # multiplications; OpenBLAS takes threads for more
 
 
 class Region(NamedTuple):
@@ -52,51 +54,65 @@ def resize_matrix(old: int, new: int) -> Float[np.ndarray, "new old"]:
     return matrix
 
 
-def delta_in_file(
-    raw: Float[np.ndarray, "s s 3"], side: int, budget: Budget, part: slice = slice(None)
+def widened(raw: Float[np.ndarray, "s s 3"], side: int) -> Float[np.ndarray, "s row"]:
+    """The rows of P's raw output, each enlarged to a region's `side` pixels, as 3 * side numbers.
+
+    It is the half of the enlargement that all parts of a region share, see `levels_in_file`.
+    """
+    size = len(raw)
+    columns = np.ascontiguousarray(raw.transpose(1, 0, 2)).reshape(size, -1)
+    tall = _enlarged(columns, side, slice(None)).reshape(side, size, 3)
+    wide = np.empty((size, side, 3), np.float32)
+    for channel in range(3):  # faster than all at once
+        wide[:, :, channel] = tall[:, :, channel].T
+    return wide.reshape(size, -1)
+
+
+def levels_in_file(
+    wide: Float[np.ndarray, "s row"], budget: Budget, part: slice = slice(None)
 ) -> Float[np.ndarray, "r side 3"]:
-    """The bounded perturbation of a square region, at the photo's resolution, on [-1, 1].
+    """The bounded perturbation of a square region, at the photo's resolution, in 8-bit levels.
 
-    `part` asks for some of the rows only: a large region need not be in memory as floats.
+    `wide` is P's output as `widened` made it. `part` asks for some of the rows only: a large region
+    need not be in memory as floats.
     """
-    down = [(i[part], w[part]) for i, w in _taps(raw.shape[0], side)]
-    first, last = down[0][0][0], down[-1][0][-1]  # rows of the output that these are made of
-    used = raw[first : last + 1].reshape(last + 1 - first, -1)
-    wide = _mixed((used.take(i, 1), w) for i, w in _channel_taps(raw.shape[1], side))
-    large = _mixed((wide.take(i - first, 0), w[:, None]) for i, w in down)
-    return budgets.bound(large.reshape(-1, side, 3), budget)
+    side = wide.shape[1] // 3
+    large = _enlarged(wide, side, part).reshape(-1, side, 3)
+    return budgets.bound_levels(large, budget)
 
 
-def _mixed(
-    parts: Iterable[tuple[Float[np.ndarray, "*s"], Float[np.ndarray, "..."]]],
-) -> Float[np.ndarray, "*s"]:
-    """The sum of arrays by their weights. The arrays are used up: memory is dearer than sums."""
-    total = None
-    for array, weights in parts:
-        array *= weights
-        total = array if total is None else np.add(total, array, out=total)
-    assert total is not None
-    return total
+def _enlarged(rows: Float[np.ndarray, "s n"], side: int, part: slice) -> Float[np.ndarray, "r n"]:
+    """A part of the `side` rows that these become."""
+    size, width = rows.shape
+    top, bottom, _ = part.indices(side)
+    large = np.empty((bottom - top, width), np.float32)
+    height = _strip_height(size, side, width)
+    for start in range(top, bottom, height):
+        end = min(start + height, bottom)
+        weights, used = _band(size, side, start, end)
+        np.matmul(weights, rows[used], out=large[start - top : end - top])
+    return large
 
 
-@functools.lru_cache(maxsize=64)
-def _taps(old: int, new: int) -> list[tuple[np.ndarray, np.ndarray]]:
-    """`resize_matrix` without its zeros: of each new pixel the 1st, 2nd … old one and its weight.
+def _strip_height(size: int, side: int, width: int) -> int:
+    """How many of `side` rows have a matrix product that is small enough for one thread.
 
-    Threads that protect photos side by side would disturb each other in a library's matrix product,
-    which has threads of its own, and the last bit of that depends on the processor.
+    Libraries share larger ones out among threads of their own, and these would disturb the threads
+    that protect photos side by side.
     """
-    matrix = resize_matrix(old, new)
-    count = int((matrix > 0).sum(1).max())
-    first = np.minimum((matrix > 0).argmax(1), old - count)
-    return [(first + tap, matrix[np.arange(new), first + tap]) for tap in range(count)]
+    height = _STRIP
+    while height > 1 and height * (height * size / side + 2) * width > _PRODUCTS:
+        height //= 2
+    return height
 
 
-@functools.lru_cache(maxsize=64)
-def _channel_taps(old: int, new: int) -> list[tuple[np.ndarray, np.ndarray]]:
-    """`_taps` of rows of RGB pixels as rows of numbers, which NumPy goes through faster."""
-    channels = np.arange(3)
-    return [((3 * i[:, None] + channels).reshape(-1), np.repeat(w, 3)) for i, w in _taps(old, new)]
+@functools.lru_cache(maxsize=4096)
+def _band(old: int, new: int, start: int, end: int) -> tuple[Float[np.ndarray, "r k"], slice]:
+    """Of `resize_matrix` these rows without the zeros left and right, and which columns remain."""
+    rows = resize_matrix(old, new)[start:end]
+    columns = np.flatnonzero(rows.any(0))
+    used = slice(columns[0], columns[-1] + 1)
+    return np.ascontiguousarray(rows[:, used]), used
 
 
 class Arrival(NamedTuple):

@@ -91,8 +91,7 @@ class Manifest:
         Safe in any thread.
         """
         before = self.latest.get(record.output)
-        revision = 1 if before is None else before.revision + 1
-        line = _line(dataclasses.replace(record, revision=revision))
+        line = _line(record, 1 if before is None else before.revision + 1)
         with self._lock:
             self._file.write(line)
             self._file.flush()
@@ -124,7 +123,9 @@ def _merge(folder: pathlib.Path) -> None:
     with _locked(folder / ".manifest.lock"):
         latest = _read(folder)
         merged = folder / f".{NAME}.part"
-        merged.write_text("".join(_line(latest[o]) for o in sorted(latest)), encoding="utf-8")
+        merged.write_text(
+            "".join(_line(latest[o], latest[o].revision) for o in sorted(latest)), encoding="utf-8"
+        )
         os.replace(merged, folder / NAME)
 
 
@@ -147,9 +148,12 @@ def sha256_of(path: str | os.PathLike[str]) -> str:
 _FIELDS = tuple(field.name for field in dataclasses.fields(Record))
 
 
-def _line(record: Record) -> str:
+_ENCODER = json.JSONEncoder(allow_nan=False)  # json.dumps would make one for each line
+
+
+def _line(record: Record, revision: int) -> str:
     fields = {name: getattr(record, name) for name in _FIELDS}  # asdict would copy them all
-    return json.dumps(fields, allow_nan=False) + "\n"
+    return _ENCODER.encode(fields | {"revision": revision}) + "\n"
 
 
 def _record(line: str) -> Record | None:

@@ -6,14 +6,16 @@ However long the list is, no more than these and a window of decoded photos are 
 
 import collections
 import hashlib
+import itertools
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
-from jaxtyping import Float32, UInt8, UInt16
+from jaxtyping import Float32, UInt8
 
 from dfd_jax import metrics
+from dfd_jax.data import png
 from dfd_jax.data.images import Box, Photo, centre_box, read_photo, read_rgb
 from dfd_jax.data.saving import write_photo
 from dfd_jax.jobs import Job, square
@@ -21,7 +23,8 @@ from dfd_jax.ledger import Ledger, Outcome
 from dfd_jax.protector import Protector
 
 _BYTES_PER_BATCH = 256 << 20  # of decoded pixels: a batch of large photos goes before it is full
-_ROWS_AT_ONCE = 128
+_ROWS_AT_ONCE = 128  # so many squares of levels never exceed 32 bits
+_VALUES_AT_ONCE = 1 << 17  # of 8 bits
 
 T = TypeVar("T")
 Stop = Callable[[], bool]
@@ -57,7 +60,7 @@ class PhotoStream:
         with ThreadPoolExecutor(self._workers) as pool, ThreadPoolExecutor(1) as device:
             batch: list[_Ready] = []
             running: list[_Running] = []  # at most one
-            writing: list[Future[Outcome]] = []
+            writing: list[Future[list[Outcome]]] = []
             for item in _in_order(pool, self._prepare, jobs, 2 * self._workers, stop):
                 if isinstance(item, Outcome):
                     yield item
@@ -66,12 +69,12 @@ class PhotoStream:
                 if self._is_full(batch):
                     before, running = running, [self._submit(device, batch)]
                     batch = []
-                    yield from (future.result() for future in writing)
+                    yield from _all(writing)
                     writing = self._written(pool, before)
             if batch and not stop():
                 running.append(self._submit(device, batch))
             writing += self._written(pool, running)
-            yield from (future.result() for future in writing)
+            yield from _all(writing)
 
     def _is_full(self, batch: list[_Ready]) -> bool:
         size = sum(ready.pixels.nbytes for ready in batch)
@@ -83,13 +86,18 @@ class PhotoStream:
 
     def _written(
         self, pool: ThreadPoolExecutor, batches: Iterable[_Running]
-    ) -> list[Future[Outcome]]:
-        """Wait for the device and start writing."""
-        return [
-            pool.submit(self._finish, *pair)
-            for batch, outputs in batches
-            for pair in zip(batch, outputs.result(), strict=True)
-        ]
+    ) -> list[Future[list[Outcome]]]:
+        """Wait for the device and start writing, a few photos at a time: to wake a thread costs."""
+        started = []
+        for batch, outputs in batches:
+            pairs = list(zip(batch, outputs.result(), strict=True))
+            share = -(-len(pairs) // (2 * self._workers))
+            parts = (pairs[start : start + share] for start in range(0, len(pairs), share))
+            started += [pool.submit(self._finish_all, part) for part in parts]
+        return started
+
+    def _finish_all(self, pairs: list[tuple[_Ready, np.ndarray]]) -> list[Outcome]:
+        return [self._finish(*pair) for pair in pairs]
 
     def _prepare(self, job: Job) -> _Ready | Outcome:
         """The photo decoded and cropped, or its outcome if it is done already or cannot be read."""
@@ -115,9 +123,10 @@ class PhotoStream:
         job, photo, options = ready.job, ready.photo, self._options
         path = self._ledger.output / job.output
         try:
+            protected = self._protector.apply(ready.pixels, ready.box, output)
             write_photo(
                 path,
-                self._protector.apply(ready.pixels, ready.box, output),
+                protected,
                 format=options.format,
                 quality=options.quality,
                 alpha=photo.alpha if options.format == "png" else None,
@@ -125,7 +134,8 @@ class PhotoStream:
                 exif=photo.exif if options.keep_metadata else None,
             )
             written = path.read_bytes()
-            measured = _measure(ready.pixels, read_rgb(path, written), ready.box)
+            found = protected if png.holds(written, protected) else read_rgb(path, written)
+            measured = _measure(ready.pixels, found, ready.box)
             output_sha256 = hashlib.sha256(written).hexdigest()
         except (ValueError, OSError) as error:
             return self._ledger.failed(job, error, ready.input_sha256)
@@ -139,6 +149,11 @@ class PhotoStream:
             box=tuple(ready.box),
             **measured,
         )
+
+
+def _all(futures: Iterable[Future[list[Outcome]]]) -> Iterator[Outcome]:
+    for future in futures:
+        yield from future.result()
 
 
 def _in_order(
@@ -164,14 +179,20 @@ def _measure(
     """How far the file as read back is from the photo."""
     left, top, side = box
     largest = region_sum = photo_sum = 0
-    for start in range(0, len(original), _ROWS_AT_ONCE):
-        before, after = (each[start : start + _ROWS_AT_ONCE] for each in (original, written))
+    for start, end in itertools.pairwise(_cuts(original.shape, box)):
+        before, after = original[start:end], written[start:end]
         change = np.maximum(before, after) - np.minimum(before, after)
+        most = int(change.max())
+        if not most:
+            continue
+        largest = max(largest, most)
         squares = np.square(change, dtype=np.uint16)
-        largest = max(largest, int(change.max()))
-        photo_sum += _sum(squares)
-        inside = squares[max(top - start, 0) : max(top + side - start, 0), left : left + side]
-        region_sum += _sum(inside)
+        # sums of 16 bits are the fastest, where they cannot overflow
+        is_small = most**2 * (end - start) < 1 << 16
+        columns = squares.sum(0, dtype=np.uint16 if is_small else np.uint32)
+        photo_sum += int(columns.sum(dtype=np.uint64))
+        if top <= start < top + side:
+            region_sum += int(columns[left : left + side].sum(dtype=np.uint64))
     return {
         "linf_255": largest,
         "psnr_region": metrics.psnr_of_sum(region_sum, 3 * side * side),
@@ -179,10 +200,12 @@ def _measure(
     }
 
 
-def _sum(squares: UInt16[np.ndarray, "h w 3"]) -> int:
-    """Exactly; columns first, as sums of 32 bits hold _ROWS_AT_ONCE values and are faster."""
-    columns = squares.sum(0, dtype=np.uint32)
-    return int(columns.sum(dtype=np.uint64))
+def _cuts(shape: tuple[int, ...], box: Box) -> list[int]:
+    """Where to cut a photo into strips that fit the cache, inside the region or outside of it."""
+    height, width, _ = shape
+    rows = max(min(_VALUES_AT_ONCE // (3 * width), _ROWS_AT_ONCE), 1)
+    ends = (0, box.top, box.top + box.side, height)
+    return sorted({*ends, *(c for a, b in itertools.pairwise(ends) for c in range(a, b, rows))})
 
 
 def _over_white(

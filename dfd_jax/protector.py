@@ -13,11 +13,12 @@ from jax.sharding import Mesh
 from jaxtyping import Array, Float, Float32, UInt8
 
 from dfd_jax import channel, pixels, sharding
-from dfd_jax.budget import BOUNDS, Budget, apply_to_pixels
-from dfd_jax.data.images import Box, centre_box, crop_resize
+from dfd_jax.budget import BOUNDS, Budget, add_levels
+from dfd_jax.data import squares
+from dfd_jax.data.images import Box, centre_box, cropped
 from dfd_jax.models.frozen import FrozenPerturber
 
-_ROWS_AT_ONCE = 128  # of a region: keeps the float copies of a large photo small
+_VALUES_AT_ONCE = 1 << 16  # of a region: its float copies then stay in the processor's cache
 
 
 class Protector:
@@ -48,9 +49,11 @@ class Protector:
     ) -> UInt8[np.ndarray, "s s 3"]:
         """What P sees of a photo: the region `box` (None: the largest centred square).
 
+        Its levels are at most one off those of `images.crop_resize`.
         ValueError if the box is not inside the photo.
         """
-        return crop_resize(photo, box or centre_box(*photo.shape[:2]), self.input_size)
+        region = cropped(photo, box or centre_box(*photo.shape[:2]))
+        return squares.resized(region, 0, 0, len(region), self.input_size)
 
     def outputs(self, crops: UInt8[np.ndarray, "b s s 3"]) -> Float32[np.ndarray, "b s s 3"]:
         """P's unbounded output for each crop. Any number of crops, none included."""
@@ -77,10 +80,12 @@ class Protector:
         """
         protected = photo.copy()
         region = protected[box.top : box.top + box.side, box.left : box.left + box.side]
-        for top in range(0, box.side, _ROWS_AT_ONCE):
-            rows = slice(top, top + _ROWS_AT_ONCE)
-            delta = channel.delta_in_file(raw, box.side, self.budget, rows)
-            region[rows] = apply_to_pixels(region[rows], delta, self.budget)
+        wide = channel.widened(raw, box.side)
+        height = -(-_VALUES_AT_ONCE // wide.shape[1])
+        for top in range(0, box.side, height):
+            rows = slice(top, top + height)
+            levels = channel.levels_in_file(wide, self.budget, rows)
+            region[rows] = add_levels(region[rows], levels, self.budget)
         return protected
 
     def protect_many(

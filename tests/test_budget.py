@@ -24,20 +24,34 @@ def test_a_file_never_exceeds_the_bound_whatever_the_region(eps, size, side, see
     bounded = np.asarray(budget.bound(raw, Budget(eps)))
     assert np.abs(bounded).max() <= eps / 127.5 + 1e-6
     region = rng.integers(0, 256, (side, side, 3)).astype(np.uint8)
-    delta = channel.delta_in_file(np.asarray(raw[0]), side, Budget(eps))
-    changed = budget.apply_to_pixels(region, delta, Budget(eps))
+    levels = channel.levels_in_file(channel.widened(np.asarray(raw[0]), side), Budget(eps))
+    changed = budget.add_levels(region, levels, Budget(eps))
     assert budget.linf_255(region, changed) <= eps
+
+
+@pytest.mark.parametrize(("bound", "most"), [("tanh", 6), ("none", 255)])
+def test_pixels_stay_within_bound_and_range_whatever_is_added(bound, most):
+    region = np.array([[[0, 100, 255]]], np.uint8)
+    for sign in (-1, 1):
+        delta = np.full((1, 1, 3), sign * 1e9, np.float32)
+        changed = budget.apply_to_pixels(region, delta, Budget(6.375, bound))
+        expected = np.clip(region.astype(int) + sign * most, 0, 255)
+        assert np.array_equal(changed, expected)
 
 
 def test_without_a_bound_the_delta_is_in_multiples_of_eps():
     raw = jnp.full((1, 2, 2, 3), 3.0)
     delta = budget.bound(raw, Budget(12.75, "none"))
     np.testing.assert_allclose(delta, 0.3, rtol=1e-6)
+    levels = budget.bound_levels(np.array(raw), Budget(12.75, "none"))
+    np.testing.assert_allclose(levels, 38.25, rtol=1e-6)
 
 
 def test_an_unknown_bound_is_named():
     with pytest.raises(ValueError, match="'box', expected one of tanh, none"):
         budget.bound(jnp.zeros((1, 2, 2, 3)), Budget(1.0, "box"))
+    with pytest.raises(ValueError, match="'box', expected one of tanh, none"):
+        budget.bound_levels(np.zeros((2, 2, 3), np.float32), Budget(1.0, "box"))
 
 
 @pytest.mark.parametrize("kind", ["rms", "l2", "linf"])

@@ -26,10 +26,11 @@ def test_the_resize_matrix_is_the_detectors_resize():
 
 def test_a_bound_holds_at_the_photos_own_resolution():
     raw = np.random.default_rng(2).normal(0, 3, (16, 16, 3)).astype(np.float32)
-    delta = channel.delta_in_file(raw, 45, Budget(6.375))
+    wide = channel.widened(raw, 45)
+    delta = channel.levels_in_file(wide, Budget(6.375))
     assert delta.shape == (45, 45, 3)
-    assert np.abs(delta).max() <= 0.05
-    part = channel.delta_in_file(raw, 45, Budget(6.375), slice(10, 20))
+    assert 6 < np.abs(delta).max() <= 6.375
+    part = channel.levels_in_file(wide, Budget(6.375), slice(10, 20))
     np.testing.assert_allclose(part, delta[10:20], atol=1e-6)
 
 
@@ -40,7 +41,7 @@ def test_training_sees_what_a_file_and_the_attackers_resize_do(side):
     region = channel.Region.of_side(side, 16)
     arrival = channel.arrive(jax.random.key(0), jnp.asarray(raw), (region,), Budget(6.375), "linf")
     for i in range(2):
-        delta = channel.delta_in_file(raw[i], side, Budget(6.375))
+        delta = channel.levels_in_file(channel.widened(raw[i], side), Budget(6.375)) / 127.5
         written = budget.apply_to_pixels(photo, delta, Budget(6.375)).astype(np.float32)
         reduced = [
             np.einsum("ij,jkc,lk->ilc", region.reduce, x, region.reduce)

@@ -17,6 +17,7 @@ from protect_helpers import (
 )
 
 from dfd_jax import models, protect
+from dfd_jax.data import png
 from dfd_jax.data.images import centre_box, read_photo, read_rgb
 
 # What comes out
@@ -67,6 +68,15 @@ def test_the_manifest_says_what_was_done(photos, workdir, tmp_path):
     assert record["psnr_photo"] > record["psnr_region"]
     assert record["output_sha256"] == hashes(output)["2.png"]
     assert record["network_sha256"] == models.load(f"{workdir}/{protect.EXPORTED}").card.sha256
+
+
+def test_the_manifest_says_what_is_in_the_file(photos, workdir, tmp_path, monkeypatch):
+    encode = png.encode
+    monkeypatch.setattr(png, "encode", lambda pixels, *more: encode(pixels ^ 16, *more))
+    run(photos, tmp_path / "out", "--workdir", workdir)
+    original, written = read_rgb(photos / "2.png"), read_rgb(tmp_path / "out" / "2.png")
+    record = records(tmp_path / "out")["2.png"]
+    assert record["linf_255"] == np.abs(written.astype(int) - original).max() > 6
 
 
 KINDS = {

@@ -5,6 +5,7 @@ of the project sees upright 8-bit RGB, or an `UnreadableImage` that says why not
 """
 
 import dataclasses
+import functools
 import io
 import os
 import pathlib
@@ -18,7 +19,7 @@ import numpy as np
 from jaxtyping import UInt8
 from PIL import ExifTags, Image, UnidentifiedImageError
 
-from dfd_jax.data import jpeg, png
+from dfd_jax.data import jpeg, png, squares
 
 IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif"})
 
@@ -106,7 +107,8 @@ def read_square(
         if pixels is not None:
             if scale == 1:
                 return crop_resize(pixels, centre_box(*plain, crop), size)
-            return _square(Image.fromarray(pixels), plain, size, crop, scale)
+            left, top, side = centre_box(*plain, crop)
+            return squares.resized(pixels, left / scale, top / scale, side / scale, size)
     with _opened(path, content) as image:
         whole = jpeg.Size(image.height, image.width)
         scale = _drafted(image, size, crop) if reduced else 1
@@ -158,6 +160,7 @@ def list_images(
     return sorted(found)
 
 
+@functools.lru_cache(maxsize=256)  # photos of a data set are of few sizes
 def centre_box(height: int, width: int, crop: int | None = None) -> Box:
     """The centred square of side `crop`, or the largest one if that does not fit or is None.
 
@@ -175,12 +178,19 @@ def crop_resize(
 
     ValueError if the box is not inside the photo.
     """
+    region = Image.fromarray(cropped(pixels, box))
+    return np.array(region.resize((size, size), Image.Resampling.BILINEAR))
+
+
+def cropped(
+    pixels: UInt8[np.ndarray, "h w 3"], box: Box
+) -> UInt8[np.ndarray, "{box.side} {box.side} 3"]:
+    """The region `box`. ValueError if it is not inside the photo."""
     height, width, _ = pixels.shape
     left, top, side = box
     if min(left, top) < 0 or side < 1 or left + side > width or top + side > height:
         raise ValueError(f"{box} does not lie inside a photo of {width} x {height} pixels")
-    region = Image.fromarray(pixels[top : top + side, left : left + side])
-    return np.array(region.resize((size, size), Image.Resampling.BILINEAR))
+    return pixels[top : top + side, left : left + side]
 
 
 @contextmanager
@@ -208,12 +218,13 @@ def _plain(content: bytes) -> UInt8[np.ndarray, "h w 3"] | None:
 def _bytes(path: str | os.PathLike[str]) -> bytes | None:
     """A file's content. None if it cannot be read: whoever opens it then says why."""
     try:
-        with open(path, "rb") as file:
-            return file.read()
+        with open(path, "rb", buffering=0) as file:  # it is read at once
+            return file.readall()
     except OSError:
         return None
 
 
+@functools.lru_cache(maxsize=256)
 def _scale(whole: jpeg.Size, size: int, crop: int | None) -> int:
     """By how much a JPEG may be decoded smaller, its centred square still `size` or more."""
     side = centre_box(*whole, crop).side

@@ -4,13 +4,13 @@ import hashlib
 import io
 import os
 import pathlib
-from typing import Literal
+from typing import BinaryIO, Literal
 
 import numpy as np
 from jaxtyping import UInt8
 from PIL import Image
 
-from dfd_jax.data import png
+from dfd_jax.data import jpeg, png
 
 
 def write_photo(
@@ -38,7 +38,7 @@ def write_photo(
         content = png.encode(whole, icc_profile, exif)
     else:
         raise ValueError(f"found format {format!r}, expected 'png' or 'jpeg'")
-    _replace(pathlib.Path(path), content)
+    _replace(os.fspath(path), content)
 
 
 def jpeg_file(
@@ -49,6 +49,10 @@ def jpeg_file(
     exif: bytes | None = None,
 ) -> bytes:
     """The content of a JPEG file as `write_photo` writes it."""
+    is_plain = alpha is None and icc_profile is None and exif is None
+    content = jpeg.encode(pixels, quality) if is_plain else None
+    if content is not None:
+        return content
     image = Image.fromarray(pixels)
     if alpha is not None:
         image.putalpha(Image.fromarray(alpha))
@@ -60,20 +64,29 @@ def jpeg_file(
     return buffer.getvalue()
 
 
-def _replace(path: pathlib.Path, content: bytes) -> None:
+def _replace(path: str, content: bytes) -> None:
     """Write a hidden file beside `path` that takes its place once whole, and vanishes on failure.
 
     Its name follows from that of `path`, so what a killed process left is overwritten by the next.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    short = hashlib.sha256(os.fsencode(path.name)).hexdigest()[:16]
-    temporary = path.with_name(f".{short}.part")
+    folder, name = os.path.split(path)
+    short = hashlib.sha256(os.fsencode(name)).hexdigest()[:16]
+    temporary = os.path.join(folder, f".{short}.part")
     try:
-        with open(temporary, "wb") as file:
+        with _created(temporary) as file:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
         os.replace(temporary, path)
     except BaseException:
-        temporary.unlink(missing_ok=True)
+        pathlib.Path(temporary).unlink(missing_ok=True)
         raise
+
+
+def _created(path: str) -> BinaryIO:
+    """A new file; its folder is made if there is none, which to ask before would take time."""
+    try:
+        return open(path, "wb")
+    except FileNotFoundError:
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        return open(path, "wb")

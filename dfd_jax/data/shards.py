@@ -50,7 +50,7 @@ class Photos(Protocol):
         """The photos that are there, sorted."""
         ...
 
-    def find(self, name: str) -> tuple[pathlib.Path, bytes | None]:
+    def find(self, name: str) -> tuple[str, bytes | None]:
         """What the functions of images.py take: where a photo is, and its bytes if it is packed."""
         ...
 
@@ -68,23 +68,23 @@ class Files:
     """The photo files in a folder and below it."""
 
     def __init__(self, folder: str | os.PathLike[str]) -> None:
-        self._folder = pathlib.Path(folder)
+        self._folder = os.fspath(folder)
 
     @property
     def names(self) -> list[str]:
         """The photos that are there, sorted."""
         return list_images(self._folder)
 
-    def find(self, name: str) -> tuple[pathlib.Path, bytes | None]:
+    def find(self, name: str) -> tuple[str, bytes | None]:
         """Where the photo is, if it is there."""
-        return self._folder / name, None
+        return os.path.join(self._folder, name), None
 
 
 class Shards:
     """The photos packed in the shards of a folder."""
 
     def __init__(self, folder: str | os.PathLike[str], shards: Sequence[pathlib.Path]) -> None:
-        self._folder = pathlib.Path(folder)
+        self._folder = os.fspath(folder)
         self._photos = {photo.name: photo for photo in read_shards(shards)}
 
     @property
@@ -92,10 +92,11 @@ class Shards:
         """The photos that are there, sorted."""
         return sorted(self._photos)
 
-    def find(self, name: str) -> tuple[pathlib.Path, bytes | None]:
+    def find(self, name: str) -> tuple[str, bytes | None]:
         """What the photo was called as a file, and its bytes, if it is there."""
         photo = self._photos.get(name)
-        return self._folder / name, None if photo is None else photo.read_bytes()
+        content = None if photo is None else photo.read_bytes()
+        return os.path.join(self._folder, name), content
 
 
 def list_shards(folder: str | os.PathLike[str]) -> list[pathlib.Path]:

@@ -27,6 +27,21 @@ def test_pillow_and_we_read_what_was_written(shape, seed, contrast):
         assert image.mode == ("RGB" if shape[2] == 3 else "RGBA")
         np.testing.assert_array_equal(np.array(image), pixels)
     np.testing.assert_array_equal(png.decode(content), pixels[:, :, :3])
+    assert png.holds(content, pixels)
+
+
+@settings(deadline=None)
+@given(st.integers(0, 10**6), st.integers(1, 255))
+def test_a_file_holds_one_photo_only(place, change):
+    pixels = drawn((40, 700, 3), 2, 255)  # more than one strip
+    content = png.encode(pixels)
+    other = pixels.copy()
+    other.reshape(-1)[place % pixels.size] ^= change
+    assert png.holds(content, pixels)
+    assert not png.holds(content, other)
+    assert not png.holds(content, pixels.reshape(700, 40, 3))
+    assert not png.holds(content[:-1], pixels)
+    assert not png.holds(b"", pixels)
 
 
 @settings(deadline=None)
@@ -35,6 +50,7 @@ def test_no_byte_can_change_unnoticed(place, change):
     content = bytearray(png.encode(drawn((9, 7, 3), 1, 255)))
     content[place % len(content)] ^= change
     assert png.decode(bytes(content)) is None
+    assert not png.holds(bytes(content), drawn((9, 7, 3), 1, 255))
     assert png.decode(bytes(content[: place % len(content)])) is None
 
 

@@ -1,14 +1,18 @@
 """Squares read without the photo around them: the same pixels, or nearly, from fewer decoded."""
 
+import io
 import pathlib
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from PIL import Image
 
-from dfd_jax.data import jpeg, pipeline
+from dfd_jax.data import jpeg, pipeline, squares
 from dfd_jax.data.faces import PhotoFolder
 from dfd_jax.data.images import UnreadableImage, centre_box, crop_resize, read_rgb, read_square
+from dfd_jax.data.saving import jpeg_file
 
 
 def smooth(height: int, width: int, seed: int = 0) -> Image.Image:
@@ -104,6 +108,55 @@ def test_a_plain_jpeg_has_the_pixels_that_pillow_finds(tmp_path, mode, subsampli
                 assert min(expected.shape[:2]) < 8
             else:
                 np.testing.assert_array_equal(found, expected)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.tuples(st.integers(1, 90), st.integers(1, 90), st.just(3)),
+    st.integers(1, 70),
+    st.tuples(*[st.integers(0, 16)] * 3),
+    st.integers(0, 9),
+)
+def test_resizing_is_pillows_but_for_a_level(shape, size, sixteenths, seed):
+    pixels = np.random.default_rng(seed).integers(0, 256, shape, np.uint8)
+    height, width, _ = shape
+    side = max(min(height, width) * sixteenths[0] / 16, 0.5)
+    left, top = (width - side) * sixteenths[1] / 16, (height - side) * sixteenths[2] / 16
+    found = squares.resized(pixels, left, top, side, size)
+    corners = (left, top, left + side, top + side)
+    image = Image.fromarray(pixels)
+    expected = np.asarray(image.resize((size, size), Image.Resampling.BILINEAR, corners))
+    assert found.shape == (size, size, 3)
+    assert np.abs(found.astype(int) - expected).max() <= 1
+
+
+@pytest.mark.parametrize("has_simd", [True, False])
+def test_squares_outside_of_the_photo_are_refused_on_any_processor(monkeypatch, has_simd):
+    if not has_simd:
+        monkeypatch.setattr(squares, "simd", None)
+    pixels = np.array(smooth(40, 30))
+    assert squares.resized(pixels, 0, 10, 30, 8).shape == (8, 8, 3)
+    for left, top, side in ((-1, 0, 10), (0, 31, 10), (21, 0, 10), (0, 0, 0), (0, 0, 31)):
+        with pytest.raises(ValueError, match="does not lie inside a photo of 30 x 40 pixels"):
+            squares.resized(pixels, left, top, side, 8)
+
+
+@pytest.mark.parametrize("quality", [50, 95, 96, 98, 100])
+def test_a_jpeg_is_the_one_that_pillow_writes(quality):
+    pixels = np.array(smooth(45, 37))
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).save(buffer, "jpeg", quality=quality, subsampling=0)
+    assert jpeg.encode(pixels, quality) == (buffer.getvalue() if quality >= 96 else None)
+    assert jpeg_file(pixels, quality) == buffer.getvalue()
+
+
+def test_what_is_said_after_the_first_scan_says_nothing(tmp_path):
+    content = save(tmp_path / "a.jpg", smooth(40, 30)).read_bytes()
+    more = content[:-2] + b"\xff\xfe\x00\x08Exif\0\0" + content[-2:]
+    assert jpeg.plain_size(more) == (40, 30)
+    assert np.array_equal(read_rgb("a.jpg", more), read_rgb("a.jpg", content))
+    padded = content[:2] + b"\xff" + content[2:]  # a marker may have more than one ff before it
+    assert jpeg.plain_size(padded) is None
 
 
 def test_what_is_not_plain_is_left_to_pillow(tmp_path, monkeypatch):
