@@ -30,11 +30,13 @@ needs_recordings = pytest.mark.skipif(
 
 
 @functools.cache
-def recording():
+def recording(dtype=jnp.float32):
     with np.load(seeded_weights.GOLDEN / f"{CASE}.npz") as file:
         arrays = {name: file[name] for name in file.files}
     inputs = {
-        name.removeprefix("input."): jnp.asarray(a.transpose(0, 2, 3, 1) if a.ndim == 4 else a)
+        name.removeprefix("input."): jnp.asarray(
+            a.transpose(0, 2, 3, 1) if a.ndim == 4 else a, dtype
+        )
         for name, a in arrays.items()
         if name.startswith("input.")
     }
@@ -42,23 +44,24 @@ def recording():
 
 
 @functools.cache
-def original():
+def original(dtype=jnp.float32):
     """The small StarGAN that was attacked, as an opponent."""
     state = seeded_weights.state_dict(CASE)
     variables, card = core.convert_state(
         "stargan", CONVERTERS["stargan"], state, core.Options(input_size=64)
     )
     row = models.MODELS[card.model]
-    return Opponents((row.frozen(variables, row.module(**card.hyper), card),), (), ())
+    variables = jax.tree.map(lambda x: jnp.asarray(x, dtype), variables)
+    return Opponents((row.frozen(variables, row.module(**card.hyper, dtype=dtype), card),), (), ())
 
 
 @functools.cache
-def attacked(kind, steps):
+def attacked(kind, steps, dtype=jnp.float32):
     """x + delta of one recorded attack, NCHW, and the mean squared distance it reached."""
-    _, inputs = recording()
-    x, opponents = inputs["x"], original()
+    _, inputs = recording(dtype)
+    x, opponents = inputs["x"], original(dtype)
     start = {"pgd": inputs["start_pgd"], "ifgsm_small_start": inputs["start_small"]}
-    references = (x,) if kind == "ifgsm_target_input" else (target(),)
+    references = (x,) if kind == "ifgsm_target_input" else (target(dtype),)
     deltas = attacks.attack(
         *(opponents, x, [(inputs["c"],)]),
         Attack(step_255=STEP_255, steps=steps),
@@ -66,20 +69,30 @@ def attacked(kind, steps):
         references=references,
         start=start.get(kind, jnp.zeros_like(x)),
     )
-    _, (fakes,) = gradient_at(deltas, references)
+    _, (fakes,) = gradient_at(deltas, references, dtype)
     distance = float(jnp.square(fakes - references[0]).mean())
     return np.asarray(x + deltas).transpose(0, 3, 1, 2), distance
 
 
-def gradient_at(deltas, references):
-    _, inputs = recording()
+def gradient_at(deltas, references, dtype=jnp.float32):
+    _, inputs = recording(dtype)
     aim = Aim((inputs["c"],), references)
-    return attacks.gradient(deltas, original(), inputs["x"], aim, DISTORTION)
+    return attacks.gradient(deltas, original(dtype), inputs["x"], aim, DISTORTION)
 
 
-def target():
-    _, inputs = recording()
-    return original().generators[0](inputs["x"], inputs["c"])
+def target(dtype=jnp.float32):
+    _, inputs = recording(dtype)
+    return original(dtype).generators[0](inputs["x"], inputs["c"])
+
+
+def way(kind, steps):
+    """The attacked photos. After ten steps those of float32 are where chance led them, as a
+    gradient's sign is rounding's where it is small: in float64 they are where they should be.
+    """
+    if steps < 10:
+        return attacked(kind, steps)[0]
+    with jax.enable_x64(True):
+        return attacked(kind, steps, jnp.float64)[0]
 
 
 def rel_l2(ours, theirs):
@@ -103,11 +116,11 @@ def test_the_attacked_generator_is_the_original():
 def test_an_attack_breaks_as_much_as_the_original(kind, steps):
     name = f"{kind}_k{steps}"
     arrays, _ = recording()
-    changed, distance = attacked(kind, steps)
+    distance = attacked(kind, steps)[1]
     limit = FACTS["tolerance"][f"output.mse_{name}"]["rtol"]
     assert distance == pytest.approx(arrays[f"output.mse_{name}"].item(), rel=limit)
     theirs = arrays[f"output.x_adv_{name}"]
-    same = np.abs(on_grid("output", changed) - theirs) < 1e-4
+    same = np.abs(on_grid("output", way(kind, steps)) - theirs) < 1e-4
     assert same.mean() >= FACTS["attack_agreement"]["arrays"][f"x_adv_{name}"]["ask"]
 
 
@@ -116,7 +129,7 @@ def test_an_attack_breaks_as_much_as_the_original(kind, steps):
 def test_every_attacked_pixel_agrees_in_full(kind):
     theirs = arrays_of("x_adv")
     for steps in (1, 2, 10):
-        same = np.abs(attacked(kind, steps)[0] - theirs[f"output.x_adv_{kind}_k{steps}"]) < 1e-4
+        same = np.abs(way(kind, steps) - theirs[f"output.x_adv_{kind}_k{steps}"]) < 1e-4
         asked = FACTS["attack_agreement"]["arrays"][f"x_adv_{kind}_k{steps}"]["ask"]
         assert same.mean() >= asked, steps
 
