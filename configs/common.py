@@ -105,7 +105,7 @@ def embedded(config: Config, name: str) -> None:
     """Small networks of the zoo on drawn faces."""
     config.name = name
     config.data.kind = "synthetic"
-    config.perturber.hyper = {"width": 16, "depth": 4, "patch": 1}
+    config.perturber.hyper = {"width": 16, "depth": 4, "patch": 4}
     config.detectors = ("zoo:xception",)
     config.train.steps = 150
     config.train.checkpoint_every = 50
@@ -117,7 +117,7 @@ def embedded(config: Config, name: str) -> None:
 def photos(config: Config, name: str) -> None:
     """Small networks of the zoo on photographs in `config.data.root`."""
     config.name = name
-    config.perturber.hyper = {"width": 16, "depth": 4, "patch": 1}
+    config.perturber.hyper = {"width": 16, "depth": 4, "patch": 4}
     config.detectors = ("zoo:xception", "zoo:resnet18")  # ResNet-50 stays unseen
     config.objective.fake = 0.3
     config.objective.ramp = 500  # break fakes first: from there detectors are won over faster

@@ -1,11 +1,12 @@
 """How fast photos get in and out, as they are and four times enlarged.
 
 Batches for a training beside bare decoding of the same JPEG files by libjpeg-turbo, per core; and
-protect, files in and files out, beside the network alone.
+protect, files in and files out, beside the network alone: the zoo's and one of full size.
 """
 
 import argparse
 import functools
+import itertools
 import os
 import pathlib
 import tempfile
@@ -24,17 +25,17 @@ from dfd_jax.data import faces, images, pack, pipeline
 from dfd_jax.jobs import Job, find_inputs, output_names
 from dfd_jax.ledger import Ledger, Options
 from dfd_jax.manifest import Manifest
-from dfd_jax.models.frozen import FrozenPerturber
+from dfd_jax.models.frozen import Card, FrozenNetwork, FrozenPerturber
 from dfd_jax.photo_stream import PhotoStream
 from dfd_jax.protector import Protector
-from experiments import pages, timing
+from experiments import full_size, pages, timing
 from experiments.pages import Page
 from experiments.timing import Times
 
 TARGETS = {"loading": 0.8, "protecting": 0.7}  # of the first rate of each
 CELEBA = 162_770  # photos in its training split: as many as the loader shuffles here
-NETWORK = "zoo:disrupter_stargan_64"
-BATCH, SIZE = 32, 64
+NETWORK, FULL = "zoo:disrupter_stargan_64", "a full-size P at 256 px"
+BATCH, FULL_BATCH, SIZE = 32, 8, 64
 BATCHES = 32  # of which the first waits for threads to start
 DECODED = 512  # photos at least: fewer would tell how the processor warms up
 SETTLING = 0.2  # seconds in which threads finish what they had begun: counted here, not in the next
@@ -58,7 +59,8 @@ def run(args: argparse.Namespace, console: Console) -> tuple[dict[str, Any], Pag
             name = write_photos(args.root, folder, args.photos, scale)
             for kind, parts, clock in (
                 ("loading", loading(folder), "cpu"),
-                ("protecting", protecting(folder), args.clock),
+                ("protecting", protecting(folder, NETWORK, models.load(NETWORK)), args.clock),
+                ("protecting", protecting(folder, FULL, full_size_p(), FULL_BATCH), args.clock),
             ):
                 found = shares(rates(parts, args.repeats, clock), TARGETS[kind])
                 rows += [{"files": name, "kind": kind, **row} for row in found]
@@ -121,12 +123,21 @@ def loading(folder: pathlib.Path) -> dict[str, Work]:
     }
 
 
-def protecting(folder: pathlib.Path) -> dict[str, Work]:
-    """The network alone on the crops of all photos, then whole files to PNG and JPEG."""
-    network = models.load(NETWORK)
+def full_size_p() -> FrozenNetwork:
+    """P of configs/stargan.py:paper, its weights random: what they are changes no time."""
+    budget = {"eps_255": 6.375, "bound": "tanh"}
+    return models.build(Card("unet", dict(full_size.HYPER), 256, budget=budget))
+
+
+def protecting(
+    folder: pathlib.Path, called: str, network: FrozenNetwork, batch: int = BATCH
+) -> dict[str, Work]:
+    """The network alone on the crops of all photos, or of one batch if that is less, then whole
+    files to PNG and JPEG.
+    """
     assert isinstance(network, FrozenPerturber)
-    protector = Protector(network, BATCH)
-    found = find_inputs([os.fspath(folder)])
+    protector, every = Protector(network, batch), find_inputs([os.fspath(folder)])
+    found = dict(itertools.islice(every.items(), None if batch == BATCH else batch))
     crops = np.stack([protector.crop(images.read_rgb(folder / name)) for name in found])
 
     def files(format: Any) -> int:
@@ -141,9 +152,9 @@ def protecting(folder: pathlib.Path) -> dict[str, Work]:
         return len(outcomes)
 
     return {
-        f"{NETWORK} alone": lambda: len(protector.outputs(crops)),
-        "protect, to PNG": functools.partial(files, "png"),
-        "protect, to JPEG": functools.partial(files, "jpeg"),
+        f"{called} alone": lambda: len(protector.outputs(crops)),
+        f"protect by {called}, to PNG": functools.partial(files, "png"),
+        f"protect by {called}, to JPEG": functools.partial(files, "jpeg"),
     }
 
 
@@ -213,8 +224,9 @@ def page(rows: list[Row]) -> Page:
     ]
     note = (
         f"Batches of {BATCH} squares of {SIZE} px, photos per second of processor time (per core). "
-        f"Protecting: {NETWORK}, {BATCH} photos at once, by the clock below. Median (min … "
-        "max) of alternating runs. Share: of the row above with 100 %; the aims are "
+        f"Protecting: {BATCH} photos at once, by the full-size P (random weights, the network of "
+        f"configs/stargan.py:paper) {FULL_BATCH}, by the clock below. Median (min … max) of "
+        "alternating runs. Share: of the row above with 100 %; the aims are "
         f"{100 * TARGETS['loading']:.0f} % for batches and {100 * TARGETS['protecting']:.0f} % for "
         f"protecting. libjpeg-turbo {features.version_feature('libjpeg_turbo')}."
     )

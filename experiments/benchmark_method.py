@@ -14,6 +14,7 @@ from dfd_jax.config import Config
 from dfd_jax.forward import Opponents
 from dfd_jax.models.frozen import Card, FrozenPerturber
 from dfd_jax.state import TrainState, create_state
+from experiments import full_size
 from experiments.benchmark_weights import seeded_arrays
 
 BATCHES = {"zoo": 8, "full": 2}  # photos in a training step, by scale
@@ -71,7 +72,7 @@ def open_method(scale: str) -> Method:
         config.detectors = ("zoo:xception", "zoo:resnet18")
         return Method(config, assembly.perturber(config), assembly.opponents(config))
     config.data.size = FULL_SIZE
-    config.perturber.hyper = {"width": 64, "depth": 5}
+    config.perturber.hyper = dict(full_size.HYPER)
     config.generators, config.detectors, config.channel.regions = (), (), (FULL_SIZE, 178, 256)
     names = ("Black_Hair", "Blond_Hair", "Brown_Hair", "Male", "Young")
     generator = _seeded(Card("stargan", {}, FULL_SIZE, condition=names))

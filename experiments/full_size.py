@@ -20,7 +20,7 @@ from dfd_jax.state import create_state
 
 LABELS = ("Black_Hair", "Blond_Hair", "Brown_Hair", "Male", "Young")
 SIZES = {"xception": 299, "multi_attentional": 380, "efficientnet": 380}  # of detectors
-HYPER = {"width": 64, "depth": 5}  # of P, as in configs/common.py's `paper`
+HYPER = {"width": 64, "depth": 5, "patch": 2}  # of P, as in configs/common.py's `paper`
 ACCELERATORS = {"v5e": "v5litepod"}  # how libtpu calls them, where it is not their name
 DATA = PartitionSpec("data")
 

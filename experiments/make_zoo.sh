@@ -47,11 +47,13 @@ train multi_attentional --config.train.steps=1000 --config.train.averaging=0.99 
 
 # Perturber: through the files above, on the photographs' training split.
 python -m dfd_jax.train --config configs/stargan.py:photos \
-  --config.data.root="${PORTRAITS:-../shared/portraits}" --workdir runs/stargan_photos
+  --config.data.root="${PORTRAITS:-../shared/portraits}" --workdir runs/stargan_photos \
+  --config.perturber.hyper.patch=1
 python -m experiments.publish --workdir runs/stargan_photos --name stargan_photos \
   --zoo disrupter_stargan
 
-# Perturbers for files of the networks' own size, one per generator and one for all of them.
+# Perturbers for files of the networks' own size, one per generator and one for all of them. They
+# and the one above are from before patches; the fast one has patches and one halving less.
 perturber() {
   config=$1 name=$2
   shift 2
@@ -60,13 +62,18 @@ perturber() {
     --config.channel.regions="(64,)" --config.evaluate.region=64 \
     --config.evaluate.regions="(64,128,178)" --config.evaluate.channels=False \
     --config.evaluate.detectors="$ALL" --config.driving.test_frames=2 \
-    --config.objective.distance=log --config.objective.distortion=0.3 "$@"
+    --config.objective.distance=log --config.objective.distortion=0.3 \
+    --config.perturber.hyper.patch=1 "$@"
   python -m experiments.publish --workdir "runs/$name" --name "$name" --zoo "$name"
 }
 ALL="('zoo:xception','zoo:resnet18','zoo:resnet50','zoo:multi_attentional')"
 perturber stargan disrupter_stargan_64 --config.data.poses=True --config.detectors="$ALL" \
   --config.objective.detector_weights="()" --config.objective.fake=1 --config.objective.real=0.3 \
   --config.objective.ramp=300 --config.train.steps=1500
+perturber stargan disrupter_stargan_fast --config.data.poses=True --config.detectors="$ALL" \
+  --config.objective.detector_weights="()" --config.objective.fake=1 --config.objective.real=0.3 \
+  --config.objective.ramp=300 --config.train.steps=1500 \
+  --config.perturber.hyper.patch=4 --config.perturber.hyper.depth=3
 perturber stargan disrupter_stargan_quiet --config.detectors="$ALL" \
   --config.objective.detector_weights="()" --config.objective.fake=0.5 --config.objective.real=0.3 \
   --config.objective.ramp=200 --config.train.steps=700 --config.budget.eps_255=3 \
