@@ -60,7 +60,12 @@ def compiler_options(mesh: Mesh | None) -> dict[str, str] | None:
     """What the compiler of a training step over these devices is told (None: nothing).
 
     A TPU's joins the averages of gradients up to about 100 MB; a large P's shall be one as well.
+    And it may keep more on the chip for each of the step's parts, which by its estimate makes the
+    step of configs/stargan.py:paper 1.3 % faster.
     """
     if mesh is None or mesh.devices.flat[0].platform != "tpu":
         return None
-    return {"xla_jf_crs_combiner_threshold_in_bytes": str(2**32)}
+    return {
+        "xla_jf_crs_combiner_threshold_in_bytes": str(2**32),
+        "xla_tpu_scoped_vmem_limit_kib": str(24 * 1024),
+    }
