@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from dfd_jax.models import convolution, layers, rows
+from dfd_jax.models import convolution, rows
 
 
 def random(*shape, seed=0):
@@ -40,16 +40,6 @@ def test_a_separable_convolution(channels, before_product):
     assert_alike(found, expected, random(2, 6, 5, channels), *kernels)
 
 
-def test_of_equal_values_in_a_window_the_first_one_gets_the_gradient():
-    x = jnp.round(random(2, 7, 8, 3))  # many are equal
-    for image in (x, x.at[0, 2, 3].set(jnp.nan)):
-        found = rows.to_images(rows.max_pool_3x3(rows.from_images(image)))
-        np.testing.assert_array_equal(found, layers.max_pool_3x3(image))
-    assert_alike(
-        lambda x: rows.to_images(rows.max_pool_3x3(rows.from_images(x))), layers.max_pool_3x3, x
-    )
-
-
 def test_relu_is_relu_at_zero_too():
     x = jnp.asarray([-1.0, 0.0, 2.0])
     assert_alike(rows.relu, jax.nn.relu, x)
@@ -72,20 +62,3 @@ def test_the_first_two_convolutions_by_groups_of_pixels(side):
 def test_pixels_of_a_group_that_are_not_on_the_map_are_zero():
     groups = rows.enter(random(1, 11, 11, 3), random(3, 3, 3, 32))  # 5 pixels in groups of 4
     np.testing.assert_array_equal(groups[:, 1, :, 32:], 0)
-
-
-@pytest.mark.parametrize("sides", [(7, 8), (9, 4)])
-def test_maxima_of_bfloat16_know_where_they_come_from(sides):
-    def found(x):
-        return rows.to_images(rows.max_pool_3x3(rows.from_images(x.astype(jnp.bfloat16))))
-
-    x = jnp.round(random(2, *sides, 3))  # many are equal, some below zero
-    image = x.at[0, 2, 3].set(jnp.nan).at[1, 0, 0].set(jnp.inf).at[1, 3].set(-jnp.inf)
-    np.testing.assert_array_equal(found(image).astype(jnp.float32), layers.max_pool_3x3(image))
-
-    def gradient(pool):
-        maxima, back = jax.vjp(pool, x)
-        weights = jnp.round(8 * random(*maxima.shape, seed=9))  # sums are exact
-        return back(weights.astype(maxima.dtype))[0]
-
-    np.testing.assert_array_equal(gradient(found), gradient(layers.max_pool_3x3))

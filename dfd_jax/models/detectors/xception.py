@@ -10,7 +10,7 @@ import flax.linen as nn
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from dfd_jax.models import layers, rows
+from dfd_jax.models import layers, pooling, rows
 from dfd_jax.models.convolution import Conv, Kernel
 
 
@@ -95,7 +95,7 @@ class Xception(nn.Module):
             y = self._norm(f"{name}.rep.{index + 1}", y, train)
             index += 2
         if stride == 2:
-            y = (rows if self.for_tpu else layers).max_pool_3x3(y)
+            y = (pooling if self.for_tpu else layers).max_pool_3x3(y)
         if stride != 1 or x.shape[-1] != y.shape[-1]:
             x = self._skip(f"{name}.skip", x, y.shape[-1], stride)
             x = self._norm(f"{name}.skipbn", x, train)
