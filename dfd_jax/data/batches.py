@@ -12,7 +12,7 @@ from typing import Any
 import grain
 import numpy as np
 
-_TOGETHER = 16  # examples that a thread makes at a time
+_MOST_TOGETHER = 16  # examples that a thread makes at a time
 _MOST_THREADS = 4  # more would delay the first batch
 
 Example = dict[str, np.ndarray]
@@ -43,10 +43,13 @@ class Batches(grain.IterDataset[Example]):
 
     def __iter__(self) -> grain.DatasetIterator[Example]:
         threads = min(_MOST_THREADS, _cores())
-        ahead = max(-(-2 * self._size // _TOGETHER), threads)
+        # All threads make the first batch: a training waits for it.
+        together = min(-(-self._size // threads), _MOST_TOGETHER)
+        ahead = max(-(-2 * self._size // together), threads)
         reading = grain.ReadOptions(num_threads=threads, prefetch_buffer_size=ahead)
-        groups = iter(_Groups(self._examples).to_iter_dataset(reading))
-        return _Iterator(groups, len(self._examples), self._size, self._drop_remainder)
+        groups = iter(_Groups(self._examples, together).to_iter_dataset(reading))
+        count = len(self._examples)
+        return _Iterator(groups, together, count, self._size, self._drop_remainder)
 
 
 def _cores() -> int:
@@ -58,15 +61,16 @@ def _cores() -> int:
 class _Groups(grain.MapDataset[list[Placed]]):
     """A few examples at a time, those that are not None."""
 
-    def __init__(self, examples: grain.MapDataset[Example]) -> None:
+    def __init__(self, examples: grain.MapDataset[Example], together: int) -> None:
         super().__init__(examples)
+        self._together = together
 
     def __len__(self) -> int:
-        return -(-len(self._parent) // _TOGETHER)
+        return -(-len(self._parent) // self._together)
 
     def __getitem__(self, index: Any) -> Any:
-        start = index * _TOGETHER
-        places = range(start, min(start + _TOGETHER, len(self._parent)))
+        start = index * self._together
+        places = range(start, min(start + self._together, len(self._parent)))
         examples = ((place, self._parent[place]) for place in places)
         return [(place, example) for place, example in examples if example is not None]
 
@@ -77,12 +81,14 @@ class _Iterator(grain.DatasetIterator[Example]):
     def __init__(
         self,
         groups: grain.DatasetIterator[list[Placed]],
+        together: int,
         end: int,
         size: int,
         drop_remainder: bool,
     ) -> None:
         super().__init__(groups)
-        self._end, self._size, self._drop_remainder = end, size, drop_remainder
+        self._together, self._end = together, end
+        self._size, self._drop_remainder = size, drop_remainder
         self._next = 0
         self._waiting: collections.deque[Placed] = collections.deque()
 
@@ -115,5 +121,5 @@ class _Iterator(grain.DatasetIterator[Example]):
     def set_state(self, state: dict[str, Any]) -> None:
         """Go to a position."""
         self._next = state["next_index"]
-        self._parent.set_state({"next_index": self._next // _TOGETHER})
+        self._parent.set_state({"next_index": self._next // self._together})
         self._waiting.clear()
