@@ -216,7 +216,7 @@ def page(rows: list[Row]) -> Page:
         [
             row["what"],
             row["files"],
-            pages.spread(row["per_second"], 0),
+            pages.spread(row["per_second"], 0 if row["per_second"]["median"] >= 10 else 2),
             f"{100 * row['share']:.0f} %",
             "" if row["what"] in (row["of"], THROUGH_PILLOW) else pages.verdict(row["is_met"]),
         ]
