@@ -17,9 +17,8 @@ square = jax.jit(lambda x: ((x @ x) @ (x @ x + 1)).sum())
 def faults():
     square(x).block_until_ready()
     return resource.getrusage(resource.RUSAGE_SELF).ru_minflt
-faults()
-before = faults()
-print(faults() - before)
+counts = [faults() for _ in range(6)]  # threads may need more memory once more, by chance
+print(min(after - before for before, after in zip(counts, counts[1:])))
 """
 
 
