@@ -2,7 +2,7 @@
 
 import ml_collections
 
-from dfd_jax.config import Config
+from dfd_jax.runtime.config import Config
 
 
 def get_config() -> Config:
@@ -35,7 +35,7 @@ def get_config() -> Config:
     config.budget.eps_255 = 6.375  # hard bound on every pixel
     config.budget.bound = "tanh"  # tanh: hard; none: only the soft hinge below
 
-    config.objective = ml_collections.ConfigDict()  # Eq. 7, see dfd_jax/objective.py
+    config.objective = ml_collections.ConfigDict()  # Eq. 7, see dfd_jax/method/objective.py
     config.objective.distortion = 2.0  # the paper's formula has 1: only the ratios matter
     config.objective.budget = 30.0  # C1
     config.objective.fake = 0.1  # C2

@@ -15,8 +15,8 @@ import dataclasses
 import ml_collections
 
 from configs import common
-from dfd_jax.config import Config, choose_variant
-from dfd_jax.regions import RegionTraining
+from dfd_jax.opponents.attention_losses import RegionTraining
+from dfd_jax.runtime.config import Config, choose_variant
 
 
 def get_config(arg: str | None = None) -> Config:

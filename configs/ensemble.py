@@ -11,7 +11,7 @@ generator, separated by commas.
 """
 
 from configs import common
-from dfd_jax.config import Config, choose_variant
+from dfd_jax.runtime.config import Config, choose_variant
 
 
 def get_config(arg: str | None = None) -> Config:

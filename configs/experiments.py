@@ -9,7 +9,7 @@ configs/experiments.py:paper    full-size networks and CelebA: the weights files
 import ml_collections
 
 from configs import common
-from dfd_jax.config import Config, choose_variant
+from dfd_jax.runtime.config import Config, choose_variant
 
 
 def get_config(arg: str | None = None) -> Config:

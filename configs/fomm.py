@@ -11,7 +11,7 @@ the file names of your own clips.
 """
 
 from configs import common
-from dfd_jax.config import Config, choose_variant
+from dfd_jax.runtime.config import Config, choose_variant
 
 
 def get_config(arg: str | None = None) -> Config:

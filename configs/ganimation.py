@@ -10,7 +10,7 @@ photo's own action units, where the data set knows them.
 """
 
 from configs import common
-from dfd_jax.config import Config, choose_variant
+from dfd_jax.runtime.config import Config, choose_variant
 
 
 def get_config(arg: str | None = None) -> Config:

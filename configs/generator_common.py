@@ -3,7 +3,7 @@
 import ml_collections
 
 from configs import common
-from dfd_jax.config import Config
+from dfd_jax.runtime.config import Config
 
 
 def get_config() -> Config:
@@ -28,7 +28,9 @@ def get_config() -> Config:
     config.driving = ml_collections.ConfigDict()  # of generators that animate a photo
     config.driving.root = ""  # folder of videos for the samples; empty: five drawn motions
 
-    config.objective = ml_collections.ConfigDict()  # fields: dfd_jax/wgan.py, reenactment.py
+    config.objective = (
+        ml_collections.ConfigDict()
+    )  # fields: dfd_jax/opponents/wgan.py, reenactment.py
 
     config.train = ml_collections.ConfigDict()
     config.train.steps = 4000  # updates of the generator

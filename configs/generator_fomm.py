@@ -11,7 +11,7 @@ Generators exist here to be defended against: small ones are meant for training 
 """
 
 from configs import generator_common
-from dfd_jax.config import Config, choose_variant
+from dfd_jax.runtime.config import Config, choose_variant
 
 SMALL = {
     "kp_block_expansion": 16,

@@ -12,8 +12,8 @@ Generators exist here to be defended against: small ones are meant for training 
 """
 
 from configs import generator_common
-from dfd_jax.config import Config, choose_variant
 from dfd_jax.data.expressions import ACTION_UNITS
+from dfd_jax.runtime.config import Config, choose_variant
 
 
 def get_config(arg: str | None = None) -> Config:

@@ -10,7 +10,7 @@ Generators exist here to be defended against: small ones are meant for training 
 """
 
 from configs import generator_common
-from dfd_jax.config import Config, choose_variant
+from dfd_jax.runtime.config import Config, choose_variant
 
 
 def get_config(arg: str | None = None) -> Config:

@@ -7,7 +7,7 @@ configs/stargan.py:paper    full-size networks at the paper's scale, on accelera
 """
 
 from configs import common
-from dfd_jax.config import Config, choose_variant
+from dfd_jax.runtime.config import Config, choose_variant
 
 
 def get_config(arg: str | None = None) -> Config:

@@ -16,32 +16,20 @@ import jax
 import numpy as np
 from rich.console import Console
 
-from dfd_jax import (
-    assembly,
-    attack_rows,
-    attacker,
-    attacks,
-    cli,
-    evaluation,
-    models,
-    page,
-    perceptual,
-    picture,
-    provenance,
-    report,
-    sharding,
-    showcase,
-    transit,
-    writer,
-)
-from dfd_jax.attacker import Networks
-from dfd_jax.attacks import Attack
-from dfd_jax.config import Config
+from dfd_jax import models
 from dfd_jax.data import images, pipeline, videos
 from dfd_jax.data.faces import Face
-from dfd_jax.evaluation import Conditions, Subject
+from dfd_jax.evaluation import baselines, inference, real_channels, scoring
+from dfd_jax.evaluation.inference import Networks
+from dfd_jax.evaluation.report import examples, html_report, picture_grid, text_report
+from dfd_jax.evaluation.scoring import Conditions, Subject
+from dfd_jax.method import attacks, perceptual
+from dfd_jax.method.attacks import Attack
+from dfd_jax.method.protector import Protector
 from dfd_jax.models.frozen import FrozenPerturber
-from dfd_jax.protector import Protector
+from dfd_jax.runtime import command_line, provenance, sharding
+from dfd_jax.runtime.config import Config
+from dfd_jax.training import metrics_log, setup
 
 NOT_TESTED = (
     "generators other than those listed",
@@ -53,15 +41,15 @@ NOT_TESTED = (
 
 def evaluate_run(workdir: pathlib.Path, console: Console) -> dict[str, Any]:
     """Evaluate the perturber of a training run; returns what was written to evaluation.json."""
-    config = assembly.read_config(workdir)
+    config = setup.read_config(workdir)
     perturber = models.load(workdir / "perturber.safetensors")
     if not isinstance(perturber, FrozenPerturber):
         raise ValueError(f"{workdir}/perturber.safetensors is a {perturber.card.model}")
     plans = attacks.named(config.evaluate.get("attacks", ()))  # older runs have none
     networks = _networks(config)
-    conditions = attacker.conditions_of(networks.generators, tuple(config.evaluate.conditions))
+    conditions = inference.conditions_of(networks.generators, tuple(config.evaluate.conditions))
     faces = pipeline.read_split(
-        assembly.source(config, "test", networks.label_names, networks.generators.values()),
+        setup.source(config, "test", networks.label_names, networks.generators.values()),
         limit=config.evaluate.photos or None,
         seed=config.seed,
         skipped_file=workdir / "skipped.txt",
@@ -79,7 +67,7 @@ def evaluate_run(workdir: pathlib.Path, console: Console) -> dict[str, Any]:
         results["speed"] = _speed(perturber, subject.crops(protector.input_size))
     results = {**_provenance(config, networks, perturber, faces, skipped), **results}
     written = _write(workdir, config, results, exhibits, conditions)
-    report.print_evaluation(results, console)
+    text_report.print_evaluation(results, console)
     console.print(f"\nwrote {', '.join(written)} in {workdir}", highlight=False)
     return results
 
@@ -97,53 +85,51 @@ class Test(NamedTuple):
 def _networks(config: Config) -> Networks:
     """Everything that judges, in float32 whatever P was trained in."""
     judged = tuple(dict.fromkeys((*config.detectors, *config.evaluate.detectors)))
-    generators = assembly.generators(config, "float32", config.driving.test_frames)
-    detectors = assembly.detectors(judged, "float32")
-    name = assembly.network_name
+    generators = setup.generators(config, "float32", config.driving.test_frames)
+    detectors = setup.detectors(judged, "float32")
+    name = setup.network_name
     return Networks(
         {name(p): g for p, g in zip(config.generators, generators, strict=True)},
         {name(p): d for p, d in zip(judged, detectors, strict=True)},
-        assembly.label_names(generators),
+        setup.label_names(generators),
         config.evaluate.batch_size,
     )
 
 
 def _measure_all(
     config: Config, test: Test, console: Console
-) -> tuple[dict[str, Any], showcase.Exhibits]:
+) -> tuple[dict[str, Any], examples.Exhibits]:
     networks, conditions, subject, protector, plans = test
     clean, attributes = subject.crops_of(networks.sizes), subject.attributes
-    originals = evaluation.all_fakes(networks, conditions, clean, attributes)
+    originals = scoring.all_fakes(networks, conditions, clean, attributes)
     seen = subject.crops(protector.input_size)
     outputs = protector.outputs(seen)
-    noise = evaluation.noise_outputs(seen.shape, config.seed)
+    noise = scoring.noise_outputs(seen.shape, config.seed)
     changes = {
         "no protection": None,
-        "random noise": evaluation.protection(protector, noise),
-        "P": evaluation.protection(protector, outputs),
+        "random noise": scoring.protection(protector, noise),
+        "P": scoring.protection(protector, outputs),
     }
     rows, fakes, arrived = [], originals, None
     for name in ("no protection", "random noise", *plans, "P"):
         console.log(f"row: {name}", highlight=False)
         if name in plans:
             spent = (plans[name], protector.budget, config.seed)
-            attacked = attack_rows.attack_row(networks, subject, clean, originals, *spent)
-            rows.append(
-                {"row": name, **evaluation.spent(attacked.arrived), "cells": attacked.cells}
-            )
+            attacked = baselines.attack_row(networks, subject, clean, originals, *spent)
+            rows.append({"row": name, **scoring.spent(attacked.arrived), "cells": attacked.cells})
             continue
         change = changes[name]
-        arrived = evaluation.through_files(subject, change, networks.sizes)
+        arrived = scoring.through_files(subject, change, networks.sizes)
         fakes = originals
         if change is not None:
-            fakes = evaluation.all_fakes(networks, conditions, arrived.photos, attributes)
-        cells = evaluation.score(networks, clean, arrived.photos, originals, fakes)
-        rows.append({"row": name, **evaluation.spent(arrived), "cells": cells})
+            fakes = scoring.all_fakes(networks, conditions, arrived.photos, attributes)
+        cells = scoring.score(networks, clean, arrived.photos, originals, fakes)
+        rows.append({"row": name, **scoring.spent(arrived), "cells": cells})
     assert arrived is not None
     size = max(networks.sizes)
-    exhibits = showcase.Exhibits(clean[size], arrived.photos[size], originals, fakes)
+    exhibits = examples.Exhibits(clean[size], arrived.photos[size], originals, fakes)
     console.log("regions and channels", highlight=False)
-    names = transit.CHANNELS if config.evaluate.channels else {}
+    names = real_channels.CHANNELS if config.evaluate.channels else {}
     return {
         "perceptual": perceptual.description(),
         "rows": rows,
@@ -158,15 +144,15 @@ def _at_region(test: Test, side: int) -> list[dict[str, Any]]:
     scaled = subject.with_region(side)
     clean = scaled.crops_of(networks.sizes)
     outputs = protector.outputs(scaled.crops(protector.input_size))
-    change = evaluation.protection(protector, outputs)
-    arrived = evaluation.through_files(scaled, change, networks.sizes)
-    cells = evaluation.measure(networks, conditions, clean, arrived.photos, subject.attributes)
+    change = scoring.protection(protector, outputs)
+    arrived = scoring.through_files(scaled, change, networks.sizes)
+    cells = scoring.measure(networks, conditions, clean, arrived.photos, subject.attributes)
     return [
         {
             "side": side,
             "scale": side / networks.generators[found["generator"]].card.input_size,
             **found,
-            **evaluation.spent(arrived),
+            **scoring.spent(arrived),
         }
         for found in _pooled(cells)
     ]
@@ -179,7 +165,7 @@ def _in_transit(test: Test, outputs: np.ndarray, name: str) -> list[dict[str, An
     One condition per photo, in turn: the figure pools conditions at a fraction of the cost.
     """
     networks, conditions, subject, protector, _ = test
-    pass_on = transit.CHANNELS[name]
+    pass_on = real_channels.CHANNELS[name]
     protected = [
         protector.apply(photo, box, raw)
         for photo, box, raw in zip(subject.photos, subject.boxes, outputs, strict=True)
@@ -195,7 +181,7 @@ def _in_transit(test: Test, outputs: np.ndarray, name: str) -> list[dict[str, An
         for condition, picked in zip(known, rows, strict=True):
             if not len(picked):
                 continue
-            found = evaluation.measure(
+            found = scoring.measure(
                 networks,
                 {generator: (condition,)},
                 {size: squares[picked] for size, squares in clean.items()},
@@ -265,7 +251,7 @@ def _provenance(
     photos = hashlib.sha256()
     for face in faces:
         photos.update(face.name.encode() + b"\0" + face.pixels.tobytes())
-    card, in_loop = perturber.card, {assembly.network_name(p) for p in config.detectors}
+    card, in_loop = perturber.card, {setup.network_name(p) for p in config.detectors}
     today = datetime.datetime.now(datetime.UTC)
     known = ", ".join(networks.generators)
     return {
@@ -305,21 +291,23 @@ def _write(
     workdir: pathlib.Path,
     config: Config,
     results: dict[str, Any],
-    exhibits: showcase.Exhibits,
+    exhibits: examples.Exhibits,
     conditions: Conditions,
 ) -> list[str]:
     """Write figures, pictures and the report; the names of the files."""
     text = json.dumps(_finite(results), indent=1, allow_nan=False)
-    writer.replace_text(workdir / "evaluation.json", text + "\n")
-    picture.save_grid(workdir / "grid.png", showcase.grid(exhibits, conditions))
+    metrics_log.replace_text(workdir / "evaluation.json", text + "\n")
+    picture_grid.save_grid(workdir / "grid.png", examples.grid(exhibits, conditions))
     is_animated = any(fakes.images.shape[1] > 1 for fakes in exhibits.originals.values())
     side = exhibits.clean.shape[1]
     clips = videos.driving_clips(config.driving.root, side) if is_animated else {}
-    strips = showcase.save_strips(workdir, exhibits, clips)
-    history = writer.read_metrics(workdir)
-    page.write_html(workdir / "report.html", results, [workdir / "grid.png", *strips], history)
+    strips = examples.save_strips(workdir, exhibits, clips)
+    history = metrics_log.read_metrics(workdir)
+    html_report.write_html(
+        workdir / "report.html", results, [workdir / "grid.png", *strips], history
+    )
     grid = images.read_rgb(workdir / "grid.png")
-    writer.write_image(workdir, results["step"] or 0, "grid", grid)
+    metrics_log.write_image(workdir, results["step"] or 0, "grid", grid)
     return ["evaluation.json", "grid.png", *(path.name for path in strips), "report.html"]
 
 
@@ -334,8 +322,8 @@ def _finite(value: Any) -> Any:
 
 def main() -> None:
     """Evaluate the run in --workdir."""
-    evaluate_run(cli.workdir(), cli.console())
+    evaluate_run(command_line.workdir(), command_line.console())
 
 
 if __name__ == "__main__":
-    cli.run(main, with_config=False)
+    command_line.run(main, with_config=False)

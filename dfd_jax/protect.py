@@ -16,17 +16,19 @@ from collections.abc import Sequence
 
 from rich.console import Console
 
-from dfd_jax import cli, jobs, memory, models, slices
+from dfd_jax import models
 from dfd_jax.data.video_rewriting import LOSSLESS
-from dfd_jax.jobs import Job
-from dfd_jax.ledger import Ledger, Options
-from dfd_jax.manifest import Manifest
+from dfd_jax.method.protector import Protector
 from dfd_jax.models.frozen import FrozenPerturber
-from dfd_jax.photo_stream import PhotoStream
-from dfd_jax.progress import StopRequest, stop_on_signals
-from dfd_jax.protector import Protector
-from dfd_jax.summary import Summary
-from dfd_jax.video_stream import VideoStream
+from dfd_jax.protection import work_split
+from dfd_jax.protection.console import Summary
+from dfd_jax.protection.inputs import Job
+from dfd_jax.protection.manifest import Manifest
+from dfd_jax.protection.outcomes import Ledger, Options
+from dfd_jax.protection.photo_stream import PhotoStream
+from dfd_jax.protection.video_stream import VideoStream
+from dfd_jax.runtime import command_line, memory
+from dfd_jax.runtime.progress import StopRequest, stop_on_signals
 
 EXPORTED = "perturber.safetensors"  # what a training run leaves in its workdir
 
@@ -36,13 +38,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     start, 130 if it was stopped.
     """
     arguments = _parser().parse_intermixed_args(argv)
-    cli.keep_compiled()
+    command_line.keep_compiled()
     memory.keep_freed()
     console = Console(soft_wrap=True, highlight=False, markup=False)
     output = pathlib.Path(arguments.paths[-1])
     try:
         every = _jobs(arguments, console)
-        mine = slices.choose(arguments.processes, arguments.process)
+        mine = work_split.choose(arguments.processes, arguments.process)
         todo = mine.of([job for job in every if not job.is_video])
         todo += mine.of([job for job in every if job.is_video])
         manifest = Manifest(output, mine)
@@ -113,17 +115,17 @@ def _jobs(arguments: argparse.Namespace, console: Console) -> list[Job]:
     if not arguments.list and not inputs:
         raise ValueError("found one path, expected INPUT... OUTPUT: what to protect and where to")
     if arguments.list:
-        found = jobs.read_list(arguments.list, arguments.root)
+        found = inputs.read_list(arguments.list, arguments.root)
     else:
-        found = jobs.find_inputs(inputs)
-    regions = jobs.read_regions(arguments.boxes) if arguments.boxes else {}
+        found = inputs.find_inputs(inputs)
+    regions = inputs.read_regions(arguments.boxes) if arguments.boxes else {}
     strangers = sorted(set(regions) - set(found))
     if strangers:
         example = f"for example {strangers[0]}; files are called like {next(iter(found))}"
         if len(strangers) == len(regions):
             raise ValueError(f"{arguments.boxes}: none of its names is a file's, {example}")
         console.print(f"{arguments.boxes}: {len(strangers)} names are no file's, {example}")
-    outputs = jobs.output_names(found, arguments.format)
+    outputs = inputs.output_names(found, arguments.format)
     return [Job(name, found[name], outputs[name], regions.get(name)) for name in found]
 
 

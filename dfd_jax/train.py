@@ -14,14 +14,16 @@ import jax
 from absl import flags
 from rich.console import Console
 
-from dfd_jax import assembly, cli, models, processes, provenance, sharding, steps
-from dfd_jax.checkpoint import Checkpoints
-from dfd_jax.config import Config
-from dfd_jax.kept import kept_step
+from dfd_jax import models
 from dfd_jax.models.frozen import FrozenPerturber
-from dfd_jax.progress import StepProgress, stop_on_signals
-from dfd_jax.state import TrainState, create_state, with_params
-from dfd_jax.writer import MetricsLog
+from dfd_jax.runtime import command_line, processes, provenance, sharding
+from dfd_jax.runtime.config import Config
+from dfd_jax.runtime.kept import kept_step
+from dfd_jax.runtime.progress import StepProgress, stop_on_signals
+from dfd_jax.training import setup, steps
+from dfd_jax.training.checkpoint import Checkpoints
+from dfd_jax.training.metrics_log import MetricsLog
+from dfd_jax.training.state import TrainState, create_state, with_params
 
 
 def train(config: Config, workdir: pathlib.Path, console: Console) -> bool:
@@ -33,21 +35,21 @@ def train(config: Config, workdir: pathlib.Path, console: Console) -> bool:
     total, batch_size = config.train.steps, config.train.batch_size
     mesh = sharding.make_mesh()
 
-    against = assembly.opponents(config)
-    assembly.check(config, against)
-    batches = assembly.batches(config, against.generators, mesh, workdir)
-    depends_on = assembly.networks_used(against)
+    against = setup.opponents(config)
+    setup.check(config, against)
+    batches = setup.batches(config, against.generators, mesh, workdir)
+    depends_on = setup.networks_used(against)
 
-    perturber = assembly.perturber(config)
-    budget = assembly.budget(perturber.card)
-    tx = assembly.make_optimizer(config)
+    perturber = setup.perturber(config)
+    budget = setup.budget(perturber.card)
+    tx = setup.make_optimizer(config)
     step_fn = steps.make_train_step(
         perturber,
         tx,
         budget,
-        assembly.terms(config),
-        assembly.label_names(against.generators),
-        assembly.targets(config, against.generators),
+        setup.terms(config),
+        setup.label_names(against.generators),
+        setup.targets(config, against.generators),
         mesh,
     )
     many = jax.process_count() > 1
@@ -58,7 +60,7 @@ def train(config: Config, workdir: pathlib.Path, console: Console) -> bool:
     state, key = create_state(perturber, tx), jax.random.key(config.seed)
     state, against, key = sharding.replicate((state, against, key), mesh)
 
-    assembly.settle_config(config, workdir)
+    setup.settle_config(config, workdir)
     checkpoints = Checkpoints(workdir / "checkpoints", config.train.keep)
     if checkpoints.latest_step() is not None:
         state = checkpoints.restore(state, batches, depends_on)
@@ -121,7 +123,7 @@ def _export(
 
 def main() -> None:
     """Train, then evaluate and show what came of it."""
-    config, workdir, console = flags.FLAGS.config, cli.workdir(), cli.console()
+    config, workdir, console = flags.FLAGS.config, command_line.workdir(), command_line.console()
     is_finished = train(config, workdir, console)
     processes.part()
     if is_finished and jax.process_index() == 0:
@@ -131,4 +133,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    cli.run(main, with_config=True, distributed=True)
+    command_line.run(main, with_config=True, distributed=True)

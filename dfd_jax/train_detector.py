@@ -17,24 +17,17 @@ from absl import flags
 from jax.sharding import Mesh
 from rich.console import Console
 
-from dfd_jax import (
-    assembly,
-    cli,
-    detection,
-    detector_data,
-    detector_exam,
-    models,
-    processes,
-    provenance,
-    sharding,
-)
-from dfd_jax.checkpoint import Checkpoints
-from dfd_jax.config import Config
+from dfd_jax import models
 from dfd_jax.data.pairs import Exam
 from dfd_jax.models.frozen import Card, FrozenDetector
-from dfd_jax.progress import StepProgress, stop_on_signals
-from dfd_jax.regions import RegionTraining
-from dfd_jax.writer import MetricsLog
+from dfd_jax.opponents import detector_data, detector_evaluation, detector_training
+from dfd_jax.opponents.attention_losses import RegionTraining
+from dfd_jax.runtime import command_line, processes, provenance, sharding
+from dfd_jax.runtime.config import Config
+from dfd_jax.runtime.progress import StepProgress, stop_on_signals
+from dfd_jax.training import setup
+from dfd_jax.training.checkpoint import Checkpoints
+from dfd_jax.training.metrics_log import MetricsLog
 
 LIMITS = (
     "How it does on fakes of generators that it was not trained on is in the metrics. Knows "
@@ -50,7 +43,7 @@ def train(
     "Best" is the highest AUC on `exams`, those of the validation split. RuntimeError if the loss is
     no longer finite.
     """
-    assembly.settle_config(config, workdir)
+    setup.settle_config(config, workdir)
     t, mesh = config.train, sharding.make_mesh()
     batches = detector_data.batches(config, mesh, workdir)
 
@@ -99,18 +92,18 @@ def train(
 
 def start(
     net: FrozenDetector, settings: Config, mesh: Mesh, regions: RegionTraining | None = None
-) -> tuple[detection.DetectorState, detection.TrainStep]:
+) -> tuple[detector_training.DetectorState, detector_training.TrainStep]:
     """The state before the first step, and the step, of a config's `train` section."""
     t = settings
-    tx = detection.make_optimizer(
+    tx = detector_training.make_optimizer(
         t.learning_rate, t.steps, warmup=t.warmup, clip=t.clip, weight_decay=t.weight_decay
     )
     step = processes.together(
-        detection.make_train_step(
+        detector_training.make_train_step(
             net, tx, smoothing=t.label_smoothing, averaging=t.averaging, training=regions
         )
     )
-    return sharding.replicate(detection.create_state(net, tx, regions), mesh), step
+    return sharding.replicate(detector_training.create_state(net, tx, regions), mesh), step
 
 
 def region_training(config: Config) -> RegionTraining | None:
@@ -133,10 +126,13 @@ def new_detector(config: Config) -> FrozenDetector:
 
 
 def better(
-    net: FrozenDetector, state: detection.DetectorState, best: dict[str, Any], exams: list[Exam]
+    net: FrozenDetector,
+    state: detector_training.DetectorState,
+    best: dict[str, Any],
+    exams: list[Exam],
 ) -> tuple[dict[str, Any], dict[str, float]]:
     """The better of the best so far and the averaged weights of now, and what these scored."""
-    scores = detector_exam.selection_score(net.with_variables(state.averaged), exams)
+    scores = detector_evaluation.selection_score(net.with_variables(state.averaged), exams)
     if scores["auc"] <= float(jax.device_get(best["auc"])):
         return best, scores
     variables = jax.tree.map(jnp.copy, state.averaged)
@@ -147,7 +143,7 @@ def finish(
     config: Config, workdir: pathlib.Path, net: FrozenDetector, exams: list[Exam], console: Console
 ) -> None:
     """Calibrate on `exams` (validation), measure on the test split, export with a card, print."""
-    net, shift = detector_exam.calibrated(net, exams, config.evaluate.pass_rate)
+    net, shift = detector_evaluation.calibrated(net, exams, config.evaluate.pass_rate)
     dtype = np.dtype(config.export_dtype)
     rounded = jax.tree.map(lambda x: np.asarray(x, dtype).astype(np.float32), net.variables)
     net = net.with_variables(rounded)  # what the file will hold is what is measured
@@ -155,8 +151,10 @@ def finish(
     unseen = {path: detector_data.load_generator(path) for path in config.evaluate.generators}
     tests = {}
     for exam in detector_data.exams(config, "test", workdir):
-        on_unseen = {p: detector_exam.marks_on_generator(net, g, exam) for p, g in unseen.items()}
-        tests[exam.name] = {**detector_exam.marks(net, exam), "generators": on_unseen}
+        on_unseen = {
+            p: detector_evaluation.marks_on_generator(net, g, exam) for p, g in unseen.items()
+        }
+        tests[exam.name] = {**detector_evaluation.marks(net, exam), "generators": on_unseen}
     info = {
         "data": _data(config),
         "command": provenance.command("dfd_jax.train_detector"),
@@ -167,7 +165,7 @@ def finish(
     }
     card = dataclasses.replace(net.card, info=info)
     models.save(workdir / "detector.safetensors", net.variables, card, dtype)
-    detector_exam.print_marks(console, config.detector.model, tests)
+    detector_evaluation.print_marks(console, config.detector.model, tests)
     console.print(f"wrote {workdir / 'detector.safetensors'}")
 
 
@@ -187,7 +185,7 @@ def _data(config: Config) -> dict[str, Any]:
 
 def main() -> None:
     """Train, calibrate, measure, export."""
-    config, workdir, console = flags.FLAGS.config, cli.workdir(), cli.console()
+    config, workdir, console = flags.FLAGS.config, command_line.workdir(), command_line.console()
     exams = detector_data.exams(config, "valid", workdir)
     net = train(config, workdir, exams, console)
     processes.part()
@@ -196,4 +194,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    cli.run(main, with_config=True, distributed=True)
+    command_line.run(main, with_config=True, distributed=True)

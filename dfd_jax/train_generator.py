@@ -18,25 +18,18 @@ from absl import flags
 from jax.sharding import Mesh
 from rich.console import Console
 
-from dfd_jax import (
-    assembly,
-    cli,
-    generator_data,
-    models,
-    picture,
-    processes,
-    provenance,
-    reenactment,
-    sharding,
-    wgan,
-)
-from dfd_jax.checkpoint import Checkpoints
-from dfd_jax.config import Config
+from dfd_jax import models
 from dfd_jax.data import images
-from dfd_jax.generator_data import Held
+from dfd_jax.evaluation.report import picture_grid
 from dfd_jax.models.frozen import FrozenGenerator
-from dfd_jax.progress import StepProgress, stop_on_signals
-from dfd_jax.writer import MetricsLog, write_image
+from dfd_jax.opponents import fomm_training, generator_data, wgan
+from dfd_jax.opponents.generator_data import Held
+from dfd_jax.runtime import command_line, processes, provenance, sharding
+from dfd_jax.runtime.config import Config
+from dfd_jax.runtime.progress import StepProgress, stop_on_signals
+from dfd_jax.training import setup
+from dfd_jax.training.checkpoint import Checkpoints
+from dfd_jax.training.metrics_log import MetricsLog, write_image
 
 PURPOSE = (
     "to be defended against: it ships so that a disrupter can be trained and measured. Not for "
@@ -46,7 +39,7 @@ LIMITS = (
     "Small and briefly trained; knows aligned, frontal, centred crops only. How it resists or "
     "gives in to a perturbation says nothing about other weights of the same architecture."
 )
-METHODS = {"stargan": wgan, "ganimation": wgan, "fomm": reenactment}
+METHODS = {"stargan": wgan, "ganimation": wgan, "fomm": fomm_training}
 SHEET_PHOTOS, SHEET_CONDITIONS = 6, 5
 
 
@@ -57,7 +50,7 @@ def train(
 
     RuntimeError if the loss is no longer finite.
     """
-    assembly.settle_config(config, workdir)
+    setup.settle_config(config, workdir)
     t, mesh = config.train, sharding.make_mesh()
     batches = generator_data.batches(config, mesh, workdir)
 
@@ -137,7 +130,7 @@ def finish(
     card = dataclasses.replace(net.card, info=info)
     path = workdir / "generator.safetensors"
     models.save(path, net.variables, card, dtype)
-    picture.save_grid(workdir / "samples.png", _sheet(config, net, held))
+    picture_grid.save_grid(workdir / "samples.png", _sheet(config, net, held))
     console.print_json(json.dumps(figures))
     console.print(f"wrote {path} and samples.png", highlight=False)
 
@@ -158,7 +151,7 @@ def _show(
         return
     path = workdir / "samples" / f"{step:06d}.png"
     path.parent.mkdir(exist_ok=True)
-    picture.save_grid(path, _sheet(config, _on_host(net), held))
+    picture_grid.save_grid(path, _sheet(config, _on_host(net), held))
     write_image(workdir, step, "samples", images.read_rgb(path))
 
 
@@ -174,7 +167,7 @@ def _sheet(config: Config, net: FrozenGenerator, held: Held) -> list[dict[str, n
 
 def main() -> None:
     """Train, measure, export."""
-    config, workdir, console = flags.FLAGS.config, cli.workdir(), cli.console()
+    config, workdir, console = flags.FLAGS.config, command_line.workdir(), command_line.console()
     held = generator_data.held_out(config, workdir)
     net = train(config, workdir, held, console)
     processes.part()
@@ -183,4 +176,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    cli.run(main, with_config=True, distributed=True)
+    command_line.run(main, with_config=True, distributed=True)

@@ -8,10 +8,11 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import UInt8
 
-from dfd_jax import attacks, pixels
-from dfd_jax.forward import Opponents
+from dfd_jax import pixels
+from dfd_jax.method import attacks
+from dfd_jax.method.forward import Opponents
+from dfd_jax.method.protector import Protector
 from dfd_jax.models.frozen import FrozenGenerator
-from dfd_jax.protector import Protector
 from experiments import timing
 from experiments.timing import Times
 

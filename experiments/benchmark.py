@@ -98,9 +98,9 @@ def main(argv: list[str] | None = None) -> None:
         names = [name for name in names if name not in left_out]
     if args.clock == "cpu":
         timing.keep_to_one_core()
-    from dfd_jax import cli, memory  # starts JAX
+    from dfd_jax.runtime import command_line, memory  # starts JAX
 
-    cli.keep_compiled()
+    command_line.keep_compiled()
     memory.keep_freed()  # as every command does; PyTorch gains from it too
     for name in names:
         part = importlib.import_module(f"experiments.benchmark_{name}")  # starts JAX, and PyTorch
@@ -115,7 +115,7 @@ def setting(args: argparse.Namespace) -> dict[str, Any]:
     """What a figure depends on: versions, processor, threads, the command."""
     import jax
 
-    from dfd_jax import provenance
+    from dfd_jax.runtime import provenance
 
     model = [
         line.split(":", 1)[1].strip()

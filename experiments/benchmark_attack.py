@@ -9,8 +9,9 @@ import jax.numpy as jnp
 import numpy as np
 from rich.console import Console
 
-from dfd_jax import attacks, pixels
-from dfd_jax.forward import Opponents
+from dfd_jax import pixels
+from dfd_jax.method import attacks
+from dfd_jax.method.forward import Opponents
 from experiments import benchmark_method as methods
 from experiments import timing, torch_disrupter, torch_twins
 from experiments.benchmark_method import Method

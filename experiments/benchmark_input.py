@@ -22,12 +22,12 @@ from rich.console import Console
 
 from dfd_jax import models
 from dfd_jax.data import faces, images, pack, pipeline
-from dfd_jax.jobs import Job, find_inputs, output_names
-from dfd_jax.ledger import Ledger, Options
-from dfd_jax.manifest import Manifest
+from dfd_jax.method.protector import Protector
 from dfd_jax.models.frozen import Card, FrozenNetwork, FrozenPerturber
-from dfd_jax.photo_stream import PhotoStream
-from dfd_jax.protector import Protector
+from dfd_jax.protection.inputs import Job, find_inputs, output_names
+from dfd_jax.protection.manifest import Manifest
+from dfd_jax.protection.outcomes import Ledger, Options
+from dfd_jax.protection.photo_stream import PhotoStream
 from experiments import full_size, pages, timing
 from experiments.pages import Page
 from experiments.timing import Times

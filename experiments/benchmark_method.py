@@ -9,11 +9,14 @@ import optax
 from flax import traverse_util
 
 from configs import stargan
-from dfd_jax import assembly, channel, models, sharding, steps
-from dfd_jax.config import Config
-from dfd_jax.forward import Opponents
+from dfd_jax import models
+from dfd_jax.method import channel
+from dfd_jax.method.forward import Opponents
 from dfd_jax.models.frozen import Card, FrozenPerturber
-from dfd_jax.state import TrainState, create_state
+from dfd_jax.runtime import sharding
+from dfd_jax.runtime.config import Config
+from dfd_jax.training import setup, steps
+from dfd_jax.training.state import TrainState, create_state
 from experiments import full_size
 from experiments.benchmark_weights import seeded_arrays
 
@@ -36,7 +39,7 @@ class Method(NamedTuple):
     @property
     def label_names(self) -> tuple[str, ...]:
         """What the generator's conditions are made of."""
-        return assembly.label_names(self.against.generators)
+        return setup.label_names(self.against.generators)
 
     def batch(self, photos: int) -> dict[str, np.ndarray]:
         """A training batch, of noise: what is in the photos changes no time."""
@@ -51,8 +54,8 @@ class Method(NamedTuple):
         return steps.make_train_step(
             self.perturber,
             tx,
-            assembly.budget(self.perturber.card),
-            assembly.terms(self.config),
+            setup.budget(self.perturber.card),
+            setup.terms(self.config),
             self.label_names,
             (self.config.condition,),
             sharding.make_mesh(jax.devices()[:1]),
@@ -70,7 +73,7 @@ def open_method(scale: str) -> Method:
     config = stargan.get_config()
     if scale == "zoo":
         config.detectors = ("zoo:xception", "zoo:resnet18")
-        return Method(config, assembly.perturber(config), assembly.opponents(config))
+        return Method(config, setup.perturber(config), setup.opponents(config))
     config.data.size = FULL_SIZE
     config.perturber.hyper = dict(full_size.HYPER)
     config.generators, config.detectors, config.channel.regions = (), (), (FULL_SIZE, 178, 256)
@@ -79,7 +82,7 @@ def open_method(scale: str) -> Method:
     detector = _seeded(Card("xception", {}, 299, real_index=0))
     regions = tuple(channel.Region.of_side(side, FULL_SIZE) for side in config.channel.regions)
     against = Opponents((generator,), (detector,), regions)
-    return Method(config, assembly.perturber(config), against)
+    return Method(config, setup.perturber(config), against)
 
 
 def _seeded(card: Card) -> Any:

@@ -5,8 +5,8 @@ from typing import Any
 
 from rich.console import Console
 
-from dfd_jax import attacks
-from dfd_jax.protector import Protector
+from dfd_jax.method import attacks
+from dfd_jax.method.protector import Protector
 from experiments import against_pgd, bars, pages
 from experiments import benchmark_method as methods
 from experiments.against_pgd import BATCHES, Attacked

@@ -11,7 +11,8 @@ import optax
 from flax import traverse_util
 from rich.console import Console
 
-from dfd_jax import assembly, sharding
+from dfd_jax.runtime import sharding
+from dfd_jax.training import setup
 from experiments import benchmark_method as methods
 from experiments import pages, timing, torch_twins
 from experiments.benchmark_method import Method
@@ -97,7 +98,7 @@ class Pair:
 
     def ours(self) -> Callable[[], Any]:
         """One step after another, with what the training loop does for each."""
-        tx = assembly.make_optimizer(self.method.config)
+        tx = setup.make_optimizer(self.method.config)
         step = self.method.train_step(tx)
         values = (self.method.state(tx), self.method.against, self.key)
         state, against, key = sharding.replicate(values, self.mesh)

@@ -9,10 +9,10 @@ import pathlib
 import numpy as np
 from rich.console import Console
 
-from dfd_jax import attack_rows, attacker, evaluation
-from dfd_jax.attacks import Attack
-from dfd_jax.budget import Budget
-from dfd_jax.config import Config
+from dfd_jax.evaluation import baselines, inference, scoring
+from dfd_jax.method.attacks import Attack
+from dfd_jax.method.budget import Budget
+from dfd_jax.runtime.config import Config
 from experiments import result
 from experiments.setting import Setting, open_setting, protector
 
@@ -46,17 +46,15 @@ def _columns(setting: Setting) -> dict[str, np.ndarray]:
     outputs = found.outputs(setting.subject.crops(found.input_size))
     plan = Attack(steps=setting.config.attack_steps)
     pair = (setting.generator, condition)
-    deltas = attack_rows.deltas_of(
-        setting.networks, setting.subject, pair, plan, setting.config.seed
-    )
+    deltas = baselines.deltas_of(setting.networks, setting.subject, pair, plan, setting.config.seed)
     changes = {
-        "PGD": evaluation.addition(deltas, Budget(plan.eps_255)),
-        "P": evaluation.protection(found, outputs),
+        "PGD": scoring.addition(deltas, Budget(plan.eps_255)),
+        "P": scoring.protection(found, outputs),
     }
     for name, change in changes.items():
-        photos = evaluation.through_files(setting.subject, change, (size,)).photos[size]
+        photos = scoring.through_files(setting.subject, change, (size,)).photos[size]
         asked = (setting.networks, setting.generator, photos, setting.subject.attributes)
-        fakes = attacker.make_fakes(*asked, condition).images[:, 0]
+        fakes = inference.make_fakes(*asked, condition).images[:, 0]
         shown[f"{setting.generator} x+{name}"] = photos
         shown[f"{setting.generator} G(x+{name})"] = fakes
     return shown

@@ -10,9 +10,9 @@ import pathlib
 import numpy as np
 from rich.console import Console
 
-from dfd_jax import attacker, evaluation
-from dfd_jax.config import Config
 from dfd_jax.data import videos
+from dfd_jax.evaluation import inference, scoring
+from dfd_jax.runtime.config import Config
 from experiments import result
 from experiments.setting import open_setting, protector
 
@@ -31,10 +31,10 @@ def make(config: Config, workdir: pathlib.Path, console: Console) -> pathlib.Pat
     clip = videos.driving_clips(config.driving.root, size)[condition]
     picked = (2 * np.arange(FRAMES) + 1) * len(clip) // (2 * FRAMES)  # as test_condition
     found = protector(config.perturbers["fomm"], config.batch_size)
-    change = evaluation.protection(found, found.outputs(setting.subject.crops(found.input_size)))
-    photos = evaluation.through_files(setting.subject, change, (size,)).photos[size]
+    change = scoring.protection(found, found.outputs(setting.subject.crops(found.input_size)))
+    photos = scoring.through_files(setting.subject, change, (size,)).photos[size]
     asked = (setting.networks, "fomm", photos, setting.subject.attributes, condition)
-    after, before = attacker.make_fakes(*asked).images, setting.originals["fomm", condition].images
+    after, before = inference.make_fakes(*asked).images, setting.originals["fomm", condition].images
     panels = [
         {
             "x": setting.clean[size][i],

@@ -17,12 +17,14 @@ import jax.numpy as jnp
 from rich.console import Console
 from rich.table import Table
 
-from dfd_jax import channel, forward, models, objective, optimizer, steps
-from dfd_jax.budget import Budget
+from dfd_jax import models
 from dfd_jax.data import videos
+from dfd_jax.method import channel, forward, objective
+from dfd_jax.method.budget import Budget
 from dfd_jax.models.frozen import FrozenDetector, FrozenGenerator, FrozenPerturber
 from dfd_jax.models.generators.fomm import FOMM
-from dfd_jax.state import create_state
+from dfd_jax.training import optimizer, steps
+from dfd_jax.training.state import create_state
 
 LIMIT = 1.05  # of the least
 BATCH = 2

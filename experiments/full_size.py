@@ -10,13 +10,15 @@ import jax
 import jax.numpy as jnp
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
-from dfd_jax import channel, models, optimizer, steps
-from dfd_jax.budget import Budget
-from dfd_jax.forward import Opponents
+from dfd_jax import models
+from dfd_jax.method import channel
+from dfd_jax.method.budget import Budget
+from dfd_jax.method.forward import Opponents
+from dfd_jax.method.objective import Objective
 from dfd_jax.models.frozen import Card, FrozenDetector, FrozenGenerator, FrozenPerturber
 from dfd_jax.models.generators.fomm import FOMM
-from dfd_jax.objective import Objective
-from dfd_jax.state import create_state
+from dfd_jax.training import optimizer, steps
+from dfd_jax.training.state import create_state
 
 LABELS = ("Black_Hair", "Blond_Hair", "Brown_Hair", "Male", "Young")
 SIZES = {"xception": 299, "multi_attentional": 380, "efficientnet": 380}  # of detectors
@@ -80,7 +82,7 @@ def training_step(
 
 def mesh_of(topology: str, count: int | None = None) -> Mesh:
     """The first `count` chips of a TPU topology such as `v5e:16x16` (None: all), with the one axis
-    of dfd_jax/sharding.py. ValueError if libtpu is missing or does not know the topology.
+    of dfd_jax/runtime/sharding.py. ValueError if libtpu is missing or does not know the topology.
     """
     name, _, shape = topology.partition(":")
     chips = math.prod(map(int, shape.split("x")))

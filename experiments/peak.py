@@ -14,7 +14,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from dfd_jax import assembly, cli, protector, sharding
+from dfd_jax.method import protector
+from dfd_jax.runtime import command_line, sharding
+from dfd_jax.training import setup
 from experiments import benchmark_method as methods
 from experiments.benchmark_memory import OURS, PROTECT, TORCH
 
@@ -32,7 +34,7 @@ class Measured(NamedTuple):
 def main(argv: list[str]) -> None:
     """Measure and print."""
     scale, what, batch = argv[0], argv[1], int(argv[2])
-    cli.keep_compiled()
+    command_line.keep_compiled()
     make = {OURS: training, TORCH: torch_training, PROTECT: protecting}[what]
     method = methods.open_method(scale)
     loaded = resident("VmRSS")
@@ -57,7 +59,7 @@ def resident(what: str) -> float:
 
 def training(method: methods.Method, photos: int) -> Measured:
     """Our training step."""
-    tx = assembly.make_optimizer(method.config)
+    tx = setup.make_optimizer(method.config)
     mesh = sharding.make_mesh(jax.devices()[:1])
     step: Any = method.train_step(tx)
     values = (method.state(tx), method.against, jax.random.key(0))

@@ -14,7 +14,8 @@ from typing import Any
 
 import numpy as np
 
-from dfd_jax import models, report, tables
+from dfd_jax import models
+from dfd_jax.evaluation.report import tables, text_report
 
 RESULTS = pathlib.Path(__file__).parent / "results"
 
@@ -86,7 +87,7 @@ def main() -> None:
     evaluation = json.loads((workdir / "evaluation.json").read_text(encoding="utf-8"))
     RESULTS.mkdir(exist_ok=True)
     shutil.copy(workdir / "evaluation.json", RESULTS / f"{name}.json")
-    (RESULTS / f"{name}.md").write_text(report.markdown_report(evaluation), encoding="utf-8")
+    (RESULTS / f"{name}.md").write_text(text_report.markdown_report(evaluation), encoding="utf-8")
     if arguments.picture:
         if evaluation["photos"]["source"] != "synthetic":
             parser.error("--picture: this run shows photographs, and those are never published")

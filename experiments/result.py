@@ -7,9 +7,11 @@ from typing import Any, NamedTuple
 
 from absl import flags
 
-from dfd_jax import cli, picture, report, writer
-from dfd_jax.config import Config
-from dfd_jax.wording import Cell, Row, Table, interval, number, percent, psnr
+from dfd_jax.evaluation.report import picture_grid, text_report
+from dfd_jax.evaluation.report.formatting import Cell, Row, Table, interval, number, percent, psnr
+from dfd_jax.runtime import command_line
+from dfd_jax.runtime.config import Config
+from dfd_jax.training import metrics_log
 from experiments import pages, rows
 from experiments.setting import Setting, described
 
@@ -34,41 +36,41 @@ def run(name: str, make: Callable[[Config, pathlib.Path, Any], Result]) -> None:
     flags.DEFINE_string("out", str(RESULTS), "Folder of the results.")
 
     def main() -> None:
-        config, console = flags.FLAGS.config, cli.console()
-        found = make(config, cli.workdir(), console)
+        config, console = flags.FLAGS.config, command_line.console()
+        found = make(config, command_line.workdir(), console)
         about = described(config, found.settings)
         console.print(f"\n{found.title}", style="bold", highlight=False)
         for table in found.tables:
-            report.print_table(table, console)
+            text_report.print_table(table, console)
         console.print(f"\n{found.sentence}", highlight=False)
         folder = pathlib.Path(flags.FLAGS.out)
         folder.mkdir(parents=True, exist_ok=True)
         data = {"table": name, **about, "sentence": found.sentence, "figures": found.figures}
-        writer.replace_text(folder / f"{name}.json", json.dumps(data, indent=1) + "\n")
-        writer.replace_text(folder / f"{name}.svg", pages.drawing(_page(found)))
-        writer.replace_text(folder / f"{name}.md", markdown(found, about, f"{name}.svg"))
+        metrics_log.replace_text(folder / f"{name}.json", json.dumps(data, indent=1) + "\n")
+        metrics_log.replace_text(folder / f"{name}.svg", pages.drawing(_page(found)))
+        metrics_log.replace_text(folder / f"{name}.md", markdown(found, about, f"{name}.svg"))
         console.print(f"wrote {folder / name}.json, .md and .svg", highlight=False)
 
-    cli.run(main, with_config=True, default="configs/experiments.py")
+    command_line.run(main, with_config=True, default="configs/experiments.py")
 
 
 def run_figure(make: Callable[[Config, pathlib.Path, Any], pathlib.Path]) -> None:
     """Make a figure as a command."""
 
     def main() -> None:
-        console = cli.console()
-        path = make(flags.FLAGS.config, cli.workdir(), console)
+        console = command_line.console()
+        path = make(flags.FLAGS.config, command_line.workdir(), console)
         console.print(f"wrote {path}", highlight=False)
 
-    cli.run(main, with_config=True, default="configs/experiments.py")
+    command_line.run(main, with_config=True, default="configs/experiments.py")
 
 
 def save_figure(
-    name: str, config: Config, workdir: pathlib.Path, panels: picture.Panels
+    name: str, config: Config, workdir: pathlib.Path, panels: picture_grid.Panels
 ) -> pathlib.Path:
     """Write NAME.png to the results; to the workdir if photographs of real people are in it."""
     path = (workdir if config.data.root else RESULTS) / f"{name}.png"
-    picture.save_grid(path, panels)
+    picture_grid.save_grid(path, panels)
     return path
 
 
@@ -87,7 +89,7 @@ def markdown(found: Result, about: dict[str, Any], picture: str) -> str:
         "How every number is defined: [README](../README.md)."
     )
     blocks = [f"# {found.title}", found.sentence, f"![{found.title}]({picture})"]
-    blocks += [*map(report.markdown_of, found.tables), small]
+    blocks += [*map(text_report.markdown_of, found.tables), small]
     return "\n\n".join(blocks) + "\n"
 
 

@@ -10,9 +10,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from dfd_jax import attack_rows, attacks, evaluation, models, pixels, writer
-from dfd_jax.attacks import Attack
-from dfd_jax.budget import Budget
+from dfd_jax import models, pixels
+from dfd_jax.evaluation import baselines, scoring
+from dfd_jax.method import attacks
+from dfd_jax.method.attacks import Attack
+from dfd_jax.method.budget import Budget
+from dfd_jax.training import metrics_log
 from experiments.setting import Setting, protector
 
 Row = dict[str, Any]  # name, what it costs the photo, and "cells" as evaluation.score makes them
@@ -49,7 +52,7 @@ def measure(setting: Setting, entry: Entry) -> Row:
     if not path.exists():
         setting.console.log(f"{setting.generator}: {entry.name}", highlight=False)
         path.parent.mkdir(parents=True, exist_ok=True)
-        writer.replace_text(path, json.dumps({"row": entry.name, **_measured(setting, entry)}))
+        metrics_log.replace_text(path, json.dumps({"row": entry.name, **_measured(setting, entry)}))
     return {**json.loads(path.read_text(encoding="utf-8")), "row": entry.name}
 
 
@@ -62,7 +65,7 @@ def _measured(setting: Setting, entry: Entry) -> dict[str, Any]:
     networks, subject, clean = setting.networks, setting.subject, setting.clean
     eps = Attack().eps_255
     if entry.plan is not None:
-        found = attack_rows.attack_row(
+        found = baselines.attack_row(
             networks,
             subject,
             clean,
@@ -72,22 +75,22 @@ def _measured(setting: Setting, entry: Entry) -> dict[str, Any]:
             setting.config.seed,
             tuple(setting.config.in_the_loop),
         )
-        return {**evaluation.spent(found.arrived), "cells": found.cells}
+        return {**scoring.spent(found.arrived), "cells": found.cells}
     change = None
     if entry.is_noise:
         size = max(networks.sizes)
-        signs = np.sign(evaluation.noise_outputs(subject.crops(size).shape, setting.config.seed))
-        change = evaluation.addition(signs * pixels.levels_to_units(eps), Budget(eps))
+        signs = np.sign(scoring.noise_outputs(subject.crops(size).shape, setting.config.seed))
+        change = scoring.addition(signs * pixels.levels_to_units(eps), Budget(eps))
     if entry.perturber:
         found = protector(entry.perturber, setting.config.batch_size)
-        change = evaluation.protection(found, found.outputs(subject.crops(found.input_size)))
-    arrived = evaluation.through_files(subject, change, networks.sizes)
+        change = scoring.protection(found, found.outputs(subject.crops(found.input_size)))
+    arrived = scoring.through_files(subject, change, networks.sizes)
     fakes = setting.originals
     if change is not None:
         asked = (networks, setting.conditions, arrived.photos, subject.attributes)
-        fakes = evaluation.all_fakes(*asked)
-    cells = evaluation.score(networks, clean, arrived.photos, setting.originals, fakes)
-    return {**evaluation.spent(arrived), "cells": cells}
+        fakes = scoring.all_fakes(*asked)
+    cells = scoring.score(networks, clean, arrived.photos, setting.originals, fakes)
+    return {**scoring.spent(arrived), "cells": cells}
 
 
 def _key(setting: Setting, entry: Entry) -> str:

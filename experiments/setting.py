@@ -11,13 +11,16 @@ import ml_collections
 import numpy as np
 from rich.console import Console
 
-from dfd_jax import assembly, attacker, evaluation, models, provenance
-from dfd_jax.attacker import Networks, Photos
-from dfd_jax.config import Config
+from dfd_jax import models
 from dfd_jax.data import pipeline
-from dfd_jax.evaluation import AllFakes, Conditions, Subject
+from dfd_jax.evaluation import inference, scoring
+from dfd_jax.evaluation.inference import Networks, Photos
+from dfd_jax.evaluation.scoring import AllFakes, Conditions, Subject
+from dfd_jax.method.protector import Protector
 from dfd_jax.models.frozen import FrozenPerturber
-from dfd_jax.protector import Protector
+from dfd_jax.runtime import provenance
+from dfd_jax.runtime.config import Config
+from dfd_jax.training import setup
 
 
 class Setting(NamedTuple):
@@ -48,20 +51,20 @@ def open_setting(
     if generator not in config.generators:
         raise ValueError(f"found generator {generator!r}; the config has {list(config.generators)}")
     region = config.region if region is None else region
-    (net,) = assembly.generators(_of(config, generator), "float32", config.driving.test_frames)
+    (net,) = setup.generators(_of(config, generator), "float32", config.driving.test_frames)
     names = tuple(config.detectors)
-    judges = assembly.detectors(tuple(config.detectors[name] for name in names), "float32")
+    judges = setup.detectors(tuple(config.detectors[name] for name in names), "float32")
     networks = Networks(
         {generator: net},
         dict(zip(names, judges, strict=True)),
-        assembly.label_names((net,)),
+        setup.label_names((net,)),
         config.batch_size,
     )
-    conditions = attacker.conditions_of(
+    conditions = inference.conditions_of(
         networks.generators, tuple(config.conditions.get(generator, ()))
     )
     faces = pipeline.read_split(
-        assembly.source(config, "test", networks.label_names, (net,)),
+        setup.source(config, "test", networks.label_names, (net,)),
         limit=config.photos or None,
         seed=config.seed,
         skipped_file=workdir / "skipped.txt",
@@ -70,7 +73,7 @@ def open_setting(
     subject = subject.with_region(region) if region else subject
     clean = subject.crops_of(networks.sizes)
     with console.status(f"{generator}: fakes of {len(faces)} photos"):
-        originals = evaluation.all_fakes(networks, conditions, clean, subject.attributes)
+        originals = scoring.all_fakes(networks, conditions, clean, subject.attributes)
     known = {
         "networks": [net.card.sha256, *(judge.card.sha256 for judge in judges)],
         "conditions": conditions[generator],
@@ -119,7 +122,7 @@ def _known(config: Config) -> dict[str, list[str]]:
             known[name] = models.load(path).card.info["detectors"]
         except FileNotFoundError:  # not every table needs every perturber
             continue
-    return {name: [assembly.network_name(d) for d in found] for name, found in known.items()}
+    return {name: [setup.network_name(d) for d in found] for name, found in known.items()}
 
 
 def _of(config: Config, generator: str) -> Config:

@@ -3,8 +3,8 @@
 import pathlib
 from typing import Any
 
-from dfd_jax.config import Config
-from dfd_jax.wording import Cell, Row, Table, number
+from dfd_jax.evaluation.report.formatting import Cell, Row, Table, number
+from dfd_jax.runtime.config import Config
 from experiments import bars, paper, result, rows
 from experiments.result import Result
 from experiments.rows import NOTHING, Entry

@@ -3,8 +3,8 @@
 import pathlib
 from typing import Any
 
-from dfd_jax.config import Config
-from dfd_jax.wording import MISSING, Cell, Row, Table, number, percent
+from dfd_jax.evaluation.report.formatting import MISSING, Cell, Row, Table, number, percent
+from dfd_jax.runtime.config import Config
 from experiments import bars, compared, paper, result, rows
 from experiments.pages import Bar
 from experiments.result import Result

@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from dfd_jax.config import Config
-from dfd_jax.wording import Cell, Row, Table, number
+from dfd_jax.evaluation.report.formatting import Cell, Row, Table, number
+from dfd_jax.runtime.config import Config
 from experiments import against_pgd, bars, paper, rows
 from experiments.pages import Bar
 from experiments.result import Result, run

@@ -13,8 +13,8 @@ import torch.nn.functional as F
 from jaxtyping import Float, UInt8
 from torch import Tensor
 
-from dfd_jax.attacks import Attack
-from dfd_jax.objective import Objective
+from dfd_jax.method.attacks import Attack
+from dfd_jax.method.objective import Objective
 
 LEVELS_PER_UNIT = 127.5
 Images = Float[Tensor, "b 3 s s"]

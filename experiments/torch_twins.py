@@ -8,8 +8,8 @@ import numpy as np
 import torch
 from flax import traverse_util
 
-from dfd_jax import assembly, optimizer
 from dfd_jax.models.frozen import FrozenDetector, FrozenGenerator
+from dfd_jax.training import optimizer, setup
 from experiments import torch_disrupter
 from experiments import torch_networks as theirs
 from experiments.benchmark_method import Draw, Method
@@ -72,7 +72,7 @@ def train_step(method: Method, layout: torch.memory_format) -> TrainStep:
             [_detector(net, layout) for net in method.against.detectors],
             regions,
         ),
-        terms=assembly.terms(config),
+        terms=setup.terms(config),
         eps_255=config.budget.eps_255,
         learning_rate=lambda step: np.asarray(schedule(step)).item(),
         clip=t.clip,

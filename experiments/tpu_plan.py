@@ -23,10 +23,14 @@ from absl import flags
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from safetensors import safe_open
 
-from dfd_jax import cli, models, protector, report, writer
-from dfd_jax.config import Config
+from dfd_jax import models
+from dfd_jax.evaluation.report import text_report
+from dfd_jax.evaluation.report.formatting import Cell, Row, Table, number
+from dfd_jax.method import protector
 from dfd_jax.models.frozen import Card
-from dfd_jax.wording import Cell, Row, Table, number
+from dfd_jax.runtime import command_line
+from dfd_jax.runtime.config import Config
+from dfd_jax.training import metrics_log
 from experiments import flops, full_size, hlo
 from experiments.full_size import Networks
 from experiments.result import RESULTS
@@ -194,7 +198,7 @@ def sentence(found: Sequence[dict[str, Any]], topology: str, parameters: int) ->
 
 
 def _main() -> None:
-    options, console = flags.FLAGS, cli.console()
+    options, console = flags.FLAGS, command_line.console()
     config, (kind, _, _) = options.config, options.topology.partition(":")
     if kind not in CHIPS:
         raise ValueError(f"found topology {options.topology!r}; known chips: {', '.join(CHIPS)}")
@@ -210,7 +214,7 @@ def _main() -> None:
     for work in works(config, mesh):
         for photos in batches:
             found.append(plan(work, mesh, chip, photos))
-            report.print_table(table_of(found[-1:]), console)
+            text_report.print_table(table_of(found[-1:]), console)
             said = sentence(found, options.topology, parameters)
             data = {"title": title, "sentence": said, "parameters": parameters, "plans": found}
             _write(pathlib.Path(options.out), data)
@@ -219,14 +223,14 @@ def _main() -> None:
 
 def _write(folder: pathlib.Path, data: dict[str, Any]) -> None:
     folder.mkdir(parents=True, exist_ok=True)
-    writer.replace_text(folder / "tpu_plan.json", json.dumps(data, indent=1) + "\n")
-    shown = report.markdown_of(table_of(data["plans"]))
+    metrics_log.replace_text(folder / "tpu_plan.json", json.dumps(data, indent=1) + "\n")
+    shown = text_report.markdown_of(table_of(data["plans"]))
     page = f"# {data['title']}\n\n{data['sentence']}\n\n{shown}\n"
-    writer.replace_text(folder / "tpu_plan.md", page)
+    metrics_log.replace_text(folder / "tpu_plan.md", page)
 
 
 if __name__ == "__main__":
     flags.DEFINE_string("topology", "v5e:16x16", "Chips to compile for.")
     flags.DEFINE_list("batches", [], "Photos on each chip; default: the config's batch, shared.")
     flags.DEFINE_string("out", str(RESULTS), "Folder of the results.")
-    cli.run(_main, with_config=True, default="configs/stargan.py:paper")
+    command_line.run(_main, with_config=True, default="configs/stargan.py:paper")

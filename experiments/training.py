@@ -11,7 +11,7 @@ from typing import Any
 from rich.console import Console
 
 from dfd_jax import train
-from dfd_jax.config import Config
+from dfd_jax.runtime.config import Config
 
 
 def trained(

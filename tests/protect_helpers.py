@@ -10,8 +10,8 @@ import pytest
 from PIL import Image
 
 from dfd_jax import models, protect
+from dfd_jax.method.protector import Protector
 from dfd_jax.models.frozen import Card, FrozenPerturber
-from dfd_jax.protector import Protector
 
 SIZE = 16
 BUDGET = {"eps_255": 6.375, "bound": "tanh"}

@@ -10,7 +10,7 @@ import numpy as np
 from PIL import Image
 
 from configs import stargan
-from dfd_jax import writer
+from dfd_jax.training import metrics_log
 
 ROOT = pathlib.Path(__file__).parents[1]
 DEVICES = "--xla_force_host_platform_device_count"
@@ -69,7 +69,7 @@ def wait_for_step(process, workdir, step, seconds=240):
     """Return once the run has logged `step`; fails if it ends or takes too long before that."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
-        if any(record["step"] >= step for record in writer.read_metrics(workdir)):
+        if any(record["step"] >= step for record in metrics_log.read_metrics(workdir)):
             return
         if process.poll() is not None:
             raise AssertionError(f"ended before step {step}:\n{process.stdout.read()}")

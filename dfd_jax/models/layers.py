@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from dfd_jax.models import cells
+from dfd_jax.models.tpu import cells
 
 NORM_EPSILON = 1e-5  # PyTorch's default for batch and instance norm; Flax's differ
 BATCH_NORM_MOMENTUM = 0.1  # in PyTorch's sense: the share of the new batch

@@ -19,7 +19,8 @@ from rich.table import Table
 from rich.text import Text
 from safetensors import safe_open
 
-from dfd_jax import models, wording
+from dfd_jax import models
+from dfd_jax.evaluation.report import formatting
 from dfd_jax.models.frozen import (
     Card,
     FrozenDetector,
@@ -117,7 +118,7 @@ def _perturber_figures(test: Mapping[str, Any]) -> Iterator[str]:
     for part in (test, *several):
         where = f"{part['generator']}: " if several else ""
         cost = f", {test['psnr']:.1f} dB" if part is test else ""
-        yield f"{where}{wording.percent(part['disrupted'])} %dis{cost}"
+        yield f"{where}{formatting.percent(part['disrupted'])} %dis{cost}"
         for name, found in part["detectors"].items():
             change = f"{found['q_unprotected']:.2f} → {found['q']:.2f}"
             yield f"{name}: q {change}, R' {found['R_protected']:.2f}"
@@ -128,7 +129,7 @@ def trained_on(card: Card) -> str:
     info = card.info
     if "trained_on" in info:
         return info["trained_on"]
-    data = info.get("data", wording.MISSING)
+    data = info.get("data", formatting.MISSING)
     if isinstance(data, Mapping) and "reals" in data:
         reals = " and ".join(f"{count} {kind}" for kind, count in data["reals"].items())
         made = f"{reals} faces against {len(data['families'])} kinds of manipulation of them"
@@ -173,7 +174,7 @@ def _table(columns: Sequence[str], found: Sequence[Entry]) -> Table:
             "held-out figures": figures(card),
             "sha256": card.sha256[:8],
             "trained on": trained_on(card),
-            "limits": card.info.get("limits", wording.MISSING),
+            "limits": card.info.get("limits", formatting.MISSING),
         }
         table.add_row(*(Text(cells[column]) for column in columns))
     return table

@@ -10,8 +10,9 @@ import flax.linen as nn
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from dfd_jax.models import layers, pooling, rows
+from dfd_jax.models import layers
 from dfd_jax.models.convolution import Conv, Kernel
+from dfd_jax.models.tpu import pooling, rows
 
 
 class Xception(nn.Module):

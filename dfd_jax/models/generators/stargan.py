@@ -12,9 +12,10 @@ import jax.numpy as jnp
 from flax import struct
 from jaxtyping import Array, Float, Int
 
-from dfd_jax.models import cells, layers
+from dfd_jax.models import layers
 from dfd_jax.models.convolution import Conv, ConvTranspose, Kernel, of_constants, same
 from dfd_jax.models.frozen import FrozenGenerator
+from dfd_jax.models.tpu import cells
 
 HAIR_COLOURS = ("Black_Hair", "Blond_Hair", "Brown_Hair", "Gray_Hair")
 LEAKY_SLOPE = 0.01

@@ -11,9 +11,9 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from dfd_jax.models import cells
 from dfd_jax.models.convolution import Conv
 from dfd_jax.models.layers import InstanceNorm
+from dfd_jax.models.tpu import cells
 
 
 class ResNetPerturber(nn.Module):

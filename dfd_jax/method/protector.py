@@ -1,0 +1,140 @@
+"""From a photo and a perturber to the protected photo: the one way, for protecting and evaluating.
+
+P sees a square region of the photo at the size it was trained for. Its output is enlarged to the
+region, bounded and added at the photo's own resolution, so the network's cost does not grow with
+the photo.
+"""
+
+from collections.abc import Iterable, Sequence
+
+import jax
+import numpy as np
+from jax.sharding import Mesh
+from jaxtyping import Array, Float, Float32, UInt8
+
+from dfd_jax import pixels
+from dfd_jax.data import squares
+from dfd_jax.data.images import Box, centre_box, cropped
+from dfd_jax.method import channel
+from dfd_jax.method.budget import BOUNDS, Budget, add_levels
+from dfd_jax.models.frozen import FrozenPerturber
+from dfd_jax.runtime import sharding
+
+_VALUES_AT_ONCE = 1 << 16  # of a region: its float copies then stay in the processor's cache
+
+
+class Protector:
+    """A perturber ready to protect 8-bit photos, on this process's devices or those of `mesh`.
+
+    `batch_size` is how many photos go through the network at once; it is rounded up to a multiple
+    of the devices. Fewer are padded, so there is one compilation. ValueError if the perturber's
+    card has no usable budget.
+    """
+
+    def __init__(
+        self,
+        perturber: FrozenPerturber,
+        batch_size: int = 8,
+        mesh: Mesh | None = None,
+    ) -> None:
+        if batch_size < 1:
+            raise ValueError(f"batch size is {batch_size}, expected at least 1")
+        self.budget = _budget(perturber)
+        self.input_size = perturber.card.input_size
+        self._mesh = sharding.make_mesh(jax.local_devices()) if mesh is None else mesh
+        count = self._mesh.devices.size
+        self.batch_size = -(-batch_size // count) * count
+        self._perturber = sharding.replicate(perturber, self._mesh)
+
+    def crop(
+        self, photo: UInt8[np.ndarray, "h w 3"], box: Box | None = None
+    ) -> UInt8[np.ndarray, "s s 3"]:
+        """What P sees of a photo: the region `box` (None: the largest centred square).
+
+        Its levels are at most one off those of `images.crop_resize`.
+        ValueError if the box is not inside the photo.
+        """
+        region = cropped(photo, box or centre_box(*photo.shape[:2]))
+        return squares.resized(region, 0, 0, len(region), self.input_size)
+
+    def outputs(self, crops: UInt8[np.ndarray, "b s s 3"]) -> Float32[np.ndarray, "b s s 3"]:
+        """P's unbounded output for each crop. Any number of crops, none included."""
+        if crops.shape[1:3] != (self.input_size, self.input_size):
+            raise ValueError(
+                f"crops are {crops.shape[1]} x {crops.shape[2]} pixels, but the perturber takes "
+                f"{self.input_size} x {self.input_size}: make them with Protector.crop"
+            )
+        found = np.empty(crops.shape, np.float32)
+        for start in range(0, len(crops), self.batch_size):
+            part = crops[start : start + self.batch_size]
+            found[start : start + len(part)] = self._padded_outputs(part)
+        return found
+
+    def apply(
+        self,
+        photo: UInt8[np.ndarray, "h w 3"],
+        box: Box,
+        raw: Float32[np.ndarray, "s s 3"],
+    ) -> UInt8[np.ndarray, "h w 3"]:
+        """The photo with P's output in the region `box`; the rest stays as it is, bit for bit.
+
+        With a hard bound no pixel moves by more than eps_255 levels, whatever the region's size.
+        """
+        protected = photo.copy()
+        region = protected[box.top : box.top + box.side, box.left : box.left + box.side]
+        wide = channel.widened(raw, box.side)
+        height = -(-_VALUES_AT_ONCE // wide.shape[1])
+        for top in range(0, box.side, height):
+            rows = slice(top, top + height)
+            levels = channel.levels_in_file(wide, self.budget, rows)
+            region[rows] = add_levels(region[rows], levels, self.budget)
+        return protected
+
+    def protect_many(
+        self,
+        photos: Sequence[UInt8[np.ndarray, "_ _ 3"]],
+        boxes: Iterable[Box | None] | None = None,
+    ) -> list[UInt8[np.ndarray, "_ _ 3"]]:
+        """Photos of any sizes, protected. A box of None is the largest centred square."""
+        wanted = [None] * len(photos) if boxes is None else list(boxes)
+        chosen = [
+            box or centre_box(*photo.shape[:2]) for photo, box in zip(photos, wanted, strict=True)
+        ]
+        crops = [self.crop(photo, box) for photo, box in zip(photos, chosen, strict=True)]
+        if not crops:
+            return []
+        found = self.outputs(np.stack(crops))
+        return [self.apply(*each) for each in zip(photos, chosen, found, strict=True)]
+
+    def _padded_outputs(
+        self, crops: UInt8[np.ndarray, "b s s 3"]
+    ) -> Float32[np.ndarray, "b s s 3"]:
+        missing = self.batch_size - len(crops)
+        padded = np.pad(crops, ((0, missing), (0, 0), (0, 0), (0, 0)))
+        batch = sharding.shard_batch({"crops": padded}, self._mesh)
+        return np.asarray(outputs(self._perturber, batch["crops"]))[: len(crops)]
+
+
+def _budget(perturber: FrozenPerturber) -> Budget:
+    card = perturber.card
+    if not card.budget:
+        raise ValueError(
+            f"{card.model}: the card has no budget, so how strong the delta may be is unknown. "
+            "Use the perturber.safetensors that a training run exports."
+        )
+    unknown = set(card.budget) - set(Budget._fields)
+    if unknown:
+        raise ValueError(f"{card.model}: the card's budget has unknown fields {sorted(unknown)}")
+    budget = Budget(**card.budget)
+    if budget.bound not in BOUNDS or not budget.eps_255 > 0:
+        raise ValueError(
+            f"{card.model}: the card's budget is {budget}, expected one of the bounds "
+            f"{', '.join(BOUNDS)} and a positive eps_255"
+        )
+    return budget
+
+
+@jax.jit
+def outputs(perturber: FrozenPerturber, crops: UInt8[Array, "b s s 3"]) -> Float[Array, "b s s 3"]:
+    """P's raw output for crops of the input size: what a device does for a batch."""
+    return perturber(pixels.from_uint8(crops))
