@@ -50,7 +50,7 @@ def get_config() -> Config:
     config.objective.target = ""  # r: empty = G(x); a picture file = approach that picture
 
     config.channel = ml_collections.ConfigDict()
-    config.channel.regions = (
+    config.channel.crop_sides = (
         64,
         128,
         178,
@@ -73,8 +73,8 @@ def get_config() -> Config:
     config.evaluate.conditions = ()  # () = those that the generator itself proposes
     # Side of the region in the files of the main rows; 0: photos as they are. The paper's files are
     # as large as the network's input.
-    config.evaluate.region = 0
-    config.evaluate.regions = (64, 128, 256)  # sides of photo regions to measure through files
+    config.evaluate.crop_side = 0
+    config.evaluate.crop_sides = (64, 128, 256)  # sides of photo regions to measure through files
     # Rows of attacks that need a gradient per photo, beside P: FGSM, I-FGSM, PGD, MI-FGSM. Each is
     # made anew for every photo, generator and condition, which takes far longer than P.
     config.evaluate.attacks = ()
@@ -137,8 +137,8 @@ def paper(config: Config, name: str, size: int) -> None:
         f"weights/{name}.safetensors" for name in ("xception", "resnet18", "resnet50")
     )
     config.evaluate.photos = 100  # the paper's number
-    config.evaluate.regions = (size, 2 * size, 4 * size)
-    config.channel.regions = (178, 256, 512, 1024)
+    config.evaluate.crop_sides = (size, 2 * size, 4 * size)
+    config.channel.crop_sides = (178, 256, 512, 1024)
     config.dtype = "bfloat16"
     config.train.batch_size = 256
     config.train.steps = 20_000

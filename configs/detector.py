@@ -15,7 +15,7 @@ import dataclasses
 import ml_collections
 
 from configs import common
-from dfd_jax.opponents.attention_losses import RegionTraining
+from dfd_jax.opponents.attention_losses import AttentionLosses
 from dfd_jax.runtime.config import Config, choose_variant
 
 
@@ -67,7 +67,9 @@ def _common() -> Config:
     config.train.evaluate_every = 100
     config.train.keep = 2
 
-    config.regions = ml_collections.ConfigDict()  # see RegionTraining; empty: cross-entropy alone
+    config.attention_losses = (
+        ml_collections.ConfigDict()
+    )  # see AttentionLosses; empty: cross-entropy alone
 
     config.evaluate = ml_collections.ConfigDict()
     config.evaluate.photos = 0  # per split and kind of photos; 0 = all
@@ -139,7 +141,9 @@ def _multi_attentional(config: Config) -> None:
         "mid_dims": 64,
     }
     _regions(config)
-    config.regions.update({"epoch_steps": 200, "shrink": 0.5, "sigma": 2.0})  # for 64 pixels
+    config.attention_losses.update(
+        {"epoch_steps": 200, "shrink": 0.5, "sigma": 2.0}
+    )  # for 64 pixels
 
 
 def _full_multi_attentional(config: Config) -> None:
@@ -156,4 +160,4 @@ def _full_multi_attentional(config: Config) -> None:
 
 def _regions(config: Config) -> None:
     """The losses of multi-attentional training, with the paper's settings."""
-    config.regions = ml_collections.ConfigDict(dataclasses.asdict(RegionTraining()))
+    config.attention_losses = ml_collections.ConfigDict(dataclasses.asdict(AttentionLosses()))

@@ -26,7 +26,7 @@ from dfd_jax.evaluation.scoring import Conditions, Subject
 from dfd_jax.method import attacks, perceptual
 from dfd_jax.method.attacks import Attack
 from dfd_jax.method.protector import Protector
-from dfd_jax.models.frozen import FrozenPerturber
+from dfd_jax.models.frozen import Perturber
 from dfd_jax.runtime import command_line, provenance, sharding
 from dfd_jax.runtime.config import Config
 from dfd_jax.training import metrics_log, setup
@@ -43,7 +43,7 @@ def evaluate_run(workdir: pathlib.Path, console: Console) -> dict[str, Any]:
     """Evaluate the perturber of a training run; returns what was written to evaluation.json."""
     config = setup.read_config(workdir)
     perturber = models.load(workdir / "perturber.safetensors")
-    if not isinstance(perturber, FrozenPerturber):
+    if not isinstance(perturber, Perturber):
         raise ValueError(f"{workdir}/perturber.safetensors is a {perturber.card.model}")
     plans = attacks.named(config.evaluate.get("attacks", ()))  # older runs have none
     networks = _networks(config)
@@ -58,7 +58,7 @@ def evaluate_run(workdir: pathlib.Path, console: Console) -> dict[str, Any]:
     if skipped:
         console.print(f"{skipped} photos could not be read, see {workdir}/skipped.txt")
     subject = Subject.from_faces(faces, config.data.crop or None)
-    side = config.evaluate.get("region", 0)
+    side = config.evaluate.get("crop_side", 0)
     subject = subject.with_region(side) if side else subject
     protector = Protector(perturber, config.evaluate.batch_size)
     test = Test(networks, conditions, subject, protector, plans)
@@ -133,7 +133,7 @@ def _measure_all(
     return {
         "perceptual": perceptual.description(),
         "rows": rows,
-        "regions": [r for side in config.evaluate.regions for r in _at_region(test, side)],
+        "regions": [r for side in config.evaluate.crop_sides for r in _at_region(test, side)],
         "channels": [c for name in names for c in _in_transit(test, outputs, name)],
     }, exhibits
 
@@ -223,7 +223,7 @@ def _weighted(cells: list[dict[str, Any]], weights: list[int]) -> dict[str, Any]
     }
 
 
-def _speed(perturber: FrozenPerturber, clean: np.ndarray) -> dict[str, Any]:
+def _speed(perturber: Perturber, clean: np.ndarray) -> dict[str, Any]:
     """Milliseconds per photo of P's forward pass, warm; medians of repeated calls."""
     timings = {}
     for batch in (1, 4, 16, 64):
@@ -244,7 +244,7 @@ def _speed(perturber: FrozenPerturber, clean: np.ndarray) -> dict[str, Any]:
 def _provenance(
     config: Config,
     networks: Networks,
-    perturber: FrozenPerturber,
+    perturber: Perturber,
     faces: list[Face],
     skipped: int,
 ) -> dict[str, Any]:

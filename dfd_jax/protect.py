@@ -19,7 +19,7 @@ from rich.console import Console
 from dfd_jax import models
 from dfd_jax.data.video_rewriting import LOSSLESS
 from dfd_jax.method.protector import Protector
-from dfd_jax.models.frozen import FrozenPerturber
+from dfd_jax.models.frozen import Perturber
 from dfd_jax.protection import work_split
 from dfd_jax.protection.console import Summary
 from dfd_jax.protection.inputs import Job
@@ -129,7 +129,7 @@ def _jobs(arguments: argparse.Namespace, console: Console) -> list[Job]:
     return [Job(name, found[name], outputs[name], regions.get(name)) for name in found]
 
 
-def _perturber(arguments: argparse.Namespace) -> FrozenPerturber:
+def _perturber(arguments: argparse.Namespace) -> Perturber:
     if bool(arguments.workdir) == bool(arguments.network):
         raise ValueError("give either --workdir, a training run, or --network, a weights file")
     path = arguments.network
@@ -141,7 +141,7 @@ def _perturber(arguments: argparse.Namespace) -> FrozenPerturber:
                 "finished `python -m dfd_jax.train`"
             )
     network = models.load(path)
-    if not isinstance(network, FrozenPerturber):
+    if not isinstance(network, Perturber):
         raise ValueError(f"{path} holds {network.card.model}, which is not a perturber")
     return network
 

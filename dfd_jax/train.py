@@ -15,7 +15,7 @@ from absl import flags
 from rich.console import Console
 
 from dfd_jax import models
-from dfd_jax.models.frozen import FrozenPerturber
+from dfd_jax.models.frozen import Perturber
 from dfd_jax.runtime import command_line, processes, provenance, sharding
 from dfd_jax.runtime.config import Config
 from dfd_jax.runtime.kept import kept_step
@@ -60,7 +60,7 @@ def train(config: Config, workdir: pathlib.Path, console: Console) -> bool:
     state, key = create_state(perturber, tx), jax.random.key(config.seed)
     state, against, key = sharding.replicate((state, against, key), mesh)
 
-    setup.settle_config(config, workdir)
+    setup.write_config(config, workdir)
     checkpoints = Checkpoints(workdir / "checkpoints", config.train.keep)
     if checkpoints.latest_step() is not None:
         state = checkpoints.restore(state, batches, depends_on)
@@ -96,7 +96,7 @@ def train(config: Config, workdir: pathlib.Path, console: Console) -> bool:
 
 def _export(
     workdir: pathlib.Path,
-    perturber: FrozenPerturber,
+    perturber: Perturber,
     state: TrainState,
     config: Config,
     depends_on: dict[str, Any],
@@ -111,7 +111,7 @@ def _export(
         "commit": provenance.commit(),
         "data": {"kind": config.data.kind, "split": "train", "seed": config.seed},
         "objective": json.loads(config.objective.to_json()),
-        "regions": list(config.channel.regions),
+        "regions": list(config.channel.crop_sides),
         "generators": list(config.generators),
         "detectors": list(config.detectors),
         **{f"{kind}_sha256": hashes for kind, hashes in depends_on.items()},
@@ -125,7 +125,7 @@ def main() -> None:
     """Train, then evaluate and show what came of it."""
     config, workdir, console = flags.FLAGS.config, command_line.workdir(), command_line.console()
     is_finished = train(config, workdir, console)
-    processes.part()
+    processes.disconnect()
     if is_finished and jax.process_index() == 0:
         from dfd_jax import evaluate  # what it needs would hold up the first step
 

@@ -21,7 +21,7 @@ from dfd_jax import models
 from dfd_jax.data.pairs import Exam
 from dfd_jax.models.frozen import Card, FrozenDetector
 from dfd_jax.opponents import detector_data, detector_evaluation, detector_training
-from dfd_jax.opponents.attention_losses import RegionTraining
+from dfd_jax.opponents.attention_losses import AttentionLosses
 from dfd_jax.runtime import command_line, processes, provenance, sharding
 from dfd_jax.runtime.config import Config
 from dfd_jax.runtime.progress import StepProgress, stop_on_signals
@@ -43,7 +43,7 @@ def train(
     "Best" is the highest AUC on `exams`, those of the validation split. RuntimeError if the loss is
     no longer finite.
     """
-    setup.settle_config(config, workdir)
+    setup.write_config(config, workdir)
     t, mesh = config.train, sharding.make_mesh()
     batches = detector_data.batches(config, mesh, workdir)
 
@@ -91,7 +91,7 @@ def train(
 
 
 def start(
-    net: FrozenDetector, settings: Config, mesh: Mesh, regions: RegionTraining | None = None
+    net: FrozenDetector, settings: Config, mesh: Mesh, regions: AttentionLosses | None = None
 ) -> tuple[detector_training.DetectorState, detector_training.TrainStep]:
     """The state before the first step, and the step, of a config's `train` section."""
     t = settings
@@ -106,9 +106,9 @@ def start(
     return sharding.replicate(detector_training.create_state(net, tx, regions), mesh), step
 
 
-def region_training(config: Config) -> RegionTraining | None:
+def region_training(config: Config) -> AttentionLosses | None:
     """The config's `regions`; None where that is empty, for detectors that have none."""
-    return RegionTraining(**config.regions.to_dict()) if config.regions else None
+    return AttentionLosses(**config.attention_losses.to_dict()) if config.attention_losses else None
 
 
 def new_detector(config: Config) -> FrozenDetector:
@@ -179,7 +179,11 @@ def _data(config: Config) -> dict[str, Any]:
         "folders": len(config.fakes.folders),
         "generators": list(config.fakes.generators),
         "train": json.loads(config.train.to_json()),
-        **({"regions": json.loads(config.regions.to_json())} if config.regions else {}),
+        **(
+            {"regions": json.loads(config.attention_losses.to_json())}
+            if config.attention_losses
+            else {}
+        ),
     }
 
 
@@ -188,7 +192,7 @@ def main() -> None:
     config, workdir, console = flags.FLAGS.config, command_line.workdir(), command_line.console()
     exams = detector_data.exams(config, "valid", workdir)
     net = train(config, workdir, exams, console)
-    processes.part()
+    processes.disconnect()
     if net is not None and jax.process_index() == 0:
         finish(config, workdir, net, exams, console)
 

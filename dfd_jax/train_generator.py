@@ -50,7 +50,7 @@ def train(
 
     RuntimeError if the loss is no longer finite.
     """
-    setup.settle_config(config, workdir)
+    setup.write_config(config, workdir)
     t, mesh = config.train, sharding.make_mesh()
     batches = generator_data.batches(config, mesh, workdir)
 
@@ -170,7 +170,7 @@ def main() -> None:
     config, workdir, console = flags.FLAGS.config, command_line.workdir(), command_line.console()
     held = generator_data.held_out(config, workdir)
     net = train(config, workdir, held, console)
-    processes.part()
+    processes.disconnect()
     if net is not None and jax.process_index() == 0:
         finish(config, workdir, net, held, console)
 

@@ -23,7 +23,7 @@ from rich.console import Console
 from dfd_jax import models
 from dfd_jax.data import faces, images, pack, pipeline
 from dfd_jax.method.protector import Protector
-from dfd_jax.models.frozen import Card, FrozenNetwork, FrozenPerturber
+from dfd_jax.models.frozen import Card, FrozenNetwork, Perturber
 from dfd_jax.protection.inputs import Job, find_inputs, output_names
 from dfd_jax.protection.manifest import Manifest
 from dfd_jax.protection.outcomes import Ledger, Options
@@ -135,7 +135,7 @@ def protecting(
     """The network alone on the crops of all photos, or of one batch if that is less, then whole
     files to PNG and JPEG.
     """
-    assert isinstance(network, FrozenPerturber)
+    assert isinstance(network, Perturber)
     protector, every = Protector(network, batch), find_inputs([os.fspath(folder)])
     found = dict(itertools.islice(every.items(), None if batch == BATCH else batch))
     crops = np.stack([protector.crop(images.read_rgb(folder / name)) for name in found])

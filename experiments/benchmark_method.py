@@ -12,7 +12,7 @@ from configs import stargan
 from dfd_jax import models
 from dfd_jax.method import channel
 from dfd_jax.method.forward import Opponents
-from dfd_jax.models.frozen import Card, FrozenPerturber
+from dfd_jax.models.frozen import Card, Perturber
 from dfd_jax.runtime import sharding
 from dfd_jax.runtime.config import Config
 from dfd_jax.training import setup, steps
@@ -28,7 +28,7 @@ class Method(NamedTuple):
     """P and all that it is trained against."""
 
     config: Config
-    perturber: FrozenPerturber
+    perturber: Perturber
     against: Opponents
 
     @property
@@ -76,11 +76,13 @@ def open_method(scale: str) -> Method:
         return Method(config, setup.perturber(config), setup.opponents(config))
     config.data.size = FULL_SIZE
     config.perturber.hyper = dict(full_size.HYPER)
-    config.generators, config.detectors, config.channel.regions = (), (), (FULL_SIZE, 178, 256)
+    config.generators, config.detectors, config.channel.crop_sides = (), (), (FULL_SIZE, 178, 256)
     names = ("Black_Hair", "Blond_Hair", "Brown_Hair", "Male", "Young")
     generator = _seeded(Card("stargan", {}, FULL_SIZE, condition=names))
     detector = _seeded(Card("xception", {}, 299, real_index=0))
-    regions = tuple(channel.Region.of_side(side, FULL_SIZE) for side in config.channel.regions)
+    regions = tuple(
+        channel.CropResize.of_side(side, FULL_SIZE) for side in config.channel.crop_sides
+    )
     against = Opponents((generator,), (detector,), regions)
     return Method(config, setup.perturber(config), against)
 
@@ -100,7 +102,7 @@ class Draw(NamedTuple):
 
 def draws(method: Method, key: jax.Array, attributes: Any, count: int) -> list[Draw]:
     """What the first steps of a training draw, by the rules of steps.py and channel.py."""
-    (generator,), regions = method.against.generators, method.against.regions
+    (generator,), regions = method.against.generators, method.against.resizes
     found = []
     for step in range(count):
         condition_rng, channel_rng = jax.random.split(jax.random.fold_in(key, step))

@@ -126,7 +126,7 @@ class Pair:
         keep = optax.GradientTransformation(_zeros, _keep)
         step, found = self.method.train_step(keep), {"loss": 0.0, "gradient": 0.0}
         batch = sharding.shard_batch(self.batch, self.mesh)
-        for region in range(len(self.method.against.regions)):
+        for region in range(len(self.method.against.resizes)):
             number = next(i for i, draw in enumerate(self.drawn) if draw.region == region)
             state = dataclasses.replace(self.method.state(keep), step=jnp.int32(number))
             state, logged = step(state, self.method.against, batch, self.key)

@@ -21,7 +21,7 @@ from dfd_jax import models
 from dfd_jax.data import videos
 from dfd_jax.method import channel, forward, objective
 from dfd_jax.method.budget import Budget
-from dfd_jax.models.frozen import FrozenDetector, FrozenGenerator, FrozenPerturber
+from dfd_jax.models.frozen import FrozenDetector, FrozenGenerator, Perturber
 from dfd_jax.models.generators.fomm import FOMM
 from dfd_jax.training import optimizer, steps
 from dfd_jax.training.state import create_state
@@ -53,7 +53,7 @@ def _of_traced(traced: Any) -> float:
 
 
 def least(
-    perturber: FrozenPerturber,
+    perturber: Perturber,
     generators: tuple[FrozenGenerator, ...],
     detectors: tuple[FrozenDetector, ...],
     batch: int = BATCH,
@@ -75,7 +75,7 @@ def least(
 
 
 def of_step(
-    perturber: FrozenPerturber,
+    perturber: Perturber,
     generators: tuple[FrozenGenerator, ...],
     detectors: tuple[FrozenDetector, ...],
     batch: int = BATCH,
@@ -85,7 +85,7 @@ def of_step(
     labels = tuple(dict.fromkeys(name for net in generators for name in net.labels))
     tx = optimizer.make_optimizer(1e-3, 10)
     step: Any = steps.make_train_step(perturber, tx, Budget(), objective.Objective(), labels)
-    against = forward.Opponents(generators, detectors, (channel.Region.of_side(size, size),))
+    against = forward.Opponents(generators, detectors, (channel.CropResize.of_side(size, size),))
     photos = {
         "images": jnp.zeros((batch, size, size, 3), jnp.uint8),
         "attributes": jnp.zeros((batch, len(labels))),

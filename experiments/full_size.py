@@ -15,7 +15,7 @@ from dfd_jax.method import channel
 from dfd_jax.method.budget import Budget
 from dfd_jax.method.forward import Opponents
 from dfd_jax.method.objective import Objective
-from dfd_jax.models.frozen import Card, FrozenDetector, FrozenGenerator, FrozenPerturber
+from dfd_jax.models.frozen import Card, FrozenDetector, FrozenGenerator, Perturber
 from dfd_jax.models.generators.fomm import FOMM
 from dfd_jax.training import optimizer, steps
 from dfd_jax.training.state import create_state
@@ -30,7 +30,7 @@ DATA = PartitionSpec("data")
 class Networks(NamedTuple):
     """What a training step is made of; variables are shapes."""
 
-    perturber: FrozenPerturber
+    perturber: Perturber
     generators: tuple[FrozenGenerator, ...]
     detectors: tuple[FrozenDetector, ...]
 
@@ -42,7 +42,7 @@ def network(model: str, size: int, dtype: Any, frames: int = 1, platform: str | 
     frozen = models.MODELS[model].frozen
     if issubclass(frozen, FrozenDetector):
         card = Card(model, {}, SIZES.get(model, 224), real_index=0)
-    elif issubclass(frozen, FrozenPerturber):
+    elif issubclass(frozen, Perturber):
         card = Card(model, HYPER, size, budget={"eps_255": 6.375, "bound": "tanh"})
     else:
         card = Card(model, {}, size, condition=LABELS if model == "stargan" else ())
@@ -70,7 +70,7 @@ def training_step(
     labels = tuple(dict.fromkeys(name for net in nets.generators for name in net.labels))
     tx = optimizer.make_optimizer(2e-4, 100, warmup=10)
     step = steps.make_train_step(nets.perturber, tx, Budget(), Objective(), labels, mesh=mesh)
-    regions = tuple(channel.Region.of_side(side, size) for side in sides or (size,))
+    regions = tuple(channel.CropResize.of_side(side, size) for side in sides or (size,))
     state = jax.eval_shape(lambda net: create_state(net, tx), nets.perturber)
     photos = {
         "images": jax.ShapeDtypeStruct((batch, size, size, 3), jnp.uint8),

@@ -59,8 +59,8 @@ perturber() {
   shift 2
   python -m dfd_jax.train --config "configs/$config.py:photos" \
     --config.data.root="${PORTRAITS:-../shared/portraits}" --workdir "runs/$name" \
-    --config.channel.regions="(64,)" --config.evaluate.region=64 \
-    --config.evaluate.regions="(64,128,178)" --config.evaluate.channels=False \
+    --config.channel.crop_sides="(64,)" --config.evaluate.crop_side=64 \
+    --config.evaluate.crop_sides="(64,128,178)" --config.evaluate.channels=False \
     --config.evaluate.detectors="$ALL" --config.driving.test_frames=2 \
     --config.objective.distance=log --config.objective.distortion=0.3 \
     --config.perturber.hyper.patch=1 "$@"

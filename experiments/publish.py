@@ -30,7 +30,7 @@ def _sizes(workdir: pathlib.Path) -> str:
     """What a P that knew files of one size only has to say."""
     path = workdir / "config.json"
     config = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
-    sides = config.get("channel", {}).get("regions", [])
+    sides = config.get("channel", {}).get("crop_sides", [])
     if len(sides) != 1:
         return ""
     return f" For files whose face region is {sides[0]} pixels wide; much weaker in larger ones."

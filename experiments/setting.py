@@ -17,7 +17,7 @@ from dfd_jax.evaluation import inference, scoring
 from dfd_jax.evaluation.inference import Networks, Photos
 from dfd_jax.evaluation.scoring import AllFakes, Conditions, Subject
 from dfd_jax.method.protector import Protector
-from dfd_jax.models.frozen import FrozenPerturber
+from dfd_jax.models.frozen import Perturber
 from dfd_jax.runtime import provenance
 from dfd_jax.runtime.config import Config
 from dfd_jax.training import setup
@@ -92,7 +92,7 @@ def open_setting(
 def protector(path: str, batch_size: int) -> Protector:
     """The perturber in a weights file. ValueError if it is none."""
     net = models.load(path)
-    if not isinstance(net, FrozenPerturber):
+    if not isinstance(net, Perturber):
         raise ValueError(f"{path} is a {net.card.model}, expected a perturber")
     return Protector(net, batch_size)
 

@@ -20,7 +20,7 @@ LEVELS_PER_UNIT = 127.5
 Images = Float[Tensor, "b 3 s s"]
 
 
-class Region(NamedTuple):
+class CropResize(NamedTuple):
     """The two resizes of a photo whose region is r pixels wide, for a network of s pixels."""
 
     enlarge: Float[Tensor, "r s"]
@@ -32,7 +32,7 @@ class Opponents(NamedTuple):
 
     generator: Callable[[Images, Tensor], Images]  # photos and conditions → fakes
     detectors: Sequence[Callable[[Images], Float[Tensor, " b"]]]  # photos → log-odds of REAL
-    regions: Sequence[Region]
+    resizes: Sequence[CropResize]
 
 
 class Drawn(NamedTuple):
@@ -81,7 +81,7 @@ class TrainStep:
         """Eq. 7 on one batch, and its terms and rates."""
         images = photos.float() / LEVELS_PER_UNIT - 1
         raw = self.perturber(self.params, images)
-        deltas, rms = _arrive(raw, self.opponents.regions[drawn.region], self.eps_255)
+        deltas, rms = _through_file(raw, self.opponents.resizes[drawn.region], self.eps_255)
         protected = _round_8bit(images + deltas)
         with torch.no_grad():
             references = self.opponents.generator(images, drawn.condition)
@@ -140,11 +140,13 @@ def ascent(
     return torch.autograd.grad(distance, moving)[0]
 
 
-def _arrive(raw: Images, region: Region, eps_255: float) -> tuple[Images, Float[Tensor, " b"]]:
+def _through_file(
+    raw: Images, resize: CropResize, eps_255: float
+) -> tuple[Images, Float[Tensor, " b"]]:
     """What is left of P's output at the attacker's, and its RMS in the file."""
-    deltas = eps_255 / LEVELS_PER_UNIT * _resize(raw, region.enlarge).tanh()
+    deltas = eps_255 / LEVELS_PER_UNIT * _resize(raw, resize.enlarge).tanh()
     written = deltas + ((deltas * LEVELS_PER_UNIT).round() / LEVELS_PER_UNIT - deltas).detach()
-    return _resize(written, region.reduce), deltas.square().mean((1, 2, 3)).sqrt()
+    return _resize(written, resize.reduce), deltas.square().mean((1, 2, 3)).sqrt()
 
 
 def _resize(images: Images, matrix: Float[Tensor, "n s"]) -> Float[Tensor, "b 3 n n"]:

@@ -14,7 +14,7 @@ from experiments import torch_disrupter
 from experiments import torch_networks as theirs
 from experiments.benchmark_method import Draw, Method
 from experiments.benchmark_networks import FORMATS, torch_state
-from experiments.torch_disrupter import Drawn, Opponents, Region, TrainStep
+from experiments.torch_disrupter import CropResize, Drawn, Opponents, TrainStep
 
 NETWORKS: dict[str, Callable[..., torch.Tensor]] = {
     "xception": theirs.xception,
@@ -62,7 +62,9 @@ def train_step(method: Method, layout: torch.memory_format) -> TrainStep:
     """The training of `method`, before its first step."""
     config, t = method.config, method.config.train
     (generator,) = method.against.generators
-    regions = [Region(*(vectors(matrix) for matrix in region)) for region in method.against.regions]
+    resizes = [
+        CropResize(*(vectors(matrix) for matrix in resize)) for resize in method.against.resizes
+    ]
     schedule = optimizer.learning_rate_schedule(t.learning_rate, t.steps, t.warmup)
     return TrainStep(
         perturber=theirs.unet,
@@ -70,7 +72,7 @@ def train_step(method: Method, layout: torch.memory_format) -> TrainStep:
         opponents=Opponents(
             generator_of(generator, layout),
             [_detector(net, layout) for net in method.against.detectors],
-            regions,
+            resizes,
         ),
         terms=setup.terms(config),
         eps_255=config.budget.eps_255,

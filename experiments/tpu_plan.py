@@ -116,7 +116,7 @@ def works(config: Config, mesh: Mesh) -> list[Work]:
         Work(
             "step",
             lambda photos: full_size.training_step(
-                nets, photos, tuple(config.channel.regions), mesh
+                nets, photos, tuple(config.channel.crop_sides), mesh
             ),
             (False, False, True, False),
             lambda photos: flops.least(*usual, batch=photos),

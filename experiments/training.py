@@ -47,7 +47,7 @@ def _config(
     made.detectors = tuple(config.detectors[d] for d in detectors)
     made.condition = condition
     made.driving.root = config.driving.root
-    made.channel.regions = (config.region or config.data.size,)
+    made.channel.crop_sides = (config.region or config.data.size,)
     made.train.steps = config.train.steps
     made.objective.ramp = config.train.ramp
     made.objective.fake = config.train.fake if detectors else 0.0

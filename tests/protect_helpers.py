@@ -11,7 +11,7 @@ from PIL import Image
 
 from dfd_jax import models, protect
 from dfd_jax.method.protector import Protector
-from dfd_jax.models.frozen import Card, FrozenPerturber
+from dfd_jax.models.frozen import Card, Perturber
 
 SIZE = 16
 BUDGET = {"eps_255": 6.375, "bound": "tanh"}
@@ -29,7 +29,7 @@ def network():
 @functools.cache
 def shared_protector() -> Protector:
     net = network()
-    return Protector(FrozenPerturber(net.variables, net.module, net.card), 1)
+    return Protector(Perturber(net.variables, net.module, net.card), 1)
 
 
 def save_network(folder: pathlib.Path) -> str:

@@ -34,10 +34,10 @@ def tiny_config(zoo, photos, steps=6):
     config.perturber.hyper = {"width": 4, "depth": 3, "patch": 2}
     config.generators = (str(zoo["stargan"]),)
     config.detectors = (str(zoo["resnet18"]),)
-    config.channel.regions = (16, 24)
+    config.channel.crop_sides = (16, 24)
     config.train.update(steps=steps, batch_size=8, log_every=1, checkpoint_every=2, warmup=1)
     config.evaluate.detectors = ()
-    config.evaluate.regions = (24,)
+    config.evaluate.crop_sides = (24,)
     config.evaluate.batch_size = 8
     return config
 

@@ -18,7 +18,7 @@ from dfd_jax.evaluation.scoring import Arrived, Subject
 from dfd_jax.method import attacks
 from dfd_jax.method.attacks import Attack
 from dfd_jax.method.budget import Budget
-from dfd_jax.method.channel import Region
+from dfd_jax.method.channel import CropResize
 from dfd_jax.method.forward import Opponents
 from dfd_jax.training import steps
 
@@ -82,7 +82,7 @@ def deltas_of(
     net, count = networks.generators[pair[0]], max(1, networks.batch_size // frames)
     size, sides = net.card.input_size, {box.side for box in subject.boxes}
     side = sides.pop() if len(sides) == 1 else size
-    regions = () if side == size else (Region.of_side(side, size),)
+    regions = () if side == size else (CropResize.of_side(side, size),)
     squares = subject.crops(side)
     labels = steps.pick_labels(net, subject.attributes, networks.label_names)
     judges = tuple(networks.detectors[name] for name in known)

@@ -77,7 +77,7 @@ def attack(
 ) -> Float[Array, "b r r 3"]:
     """Perturbations on [-1, 1] that push each photo's fakes as far as they can from r.
 
-    `images` are on [-1, 1]. With one region in `opponents.regions` they are the region at its own
+    `images` are on [-1, 1]. With one region in `opponents.resizes` they are the region at its own
     resolution, and the networks see what the attacker's resize leaves of it; with none, they are
     what the networks see. Each of `conditions` has one condition for each generator.
 
@@ -283,7 +283,7 @@ def _fakes(
 
 def _reduced(opponents: Opponents, images: Float[Array, "b r r 3"]) -> Float[Array, "b s s 3"]:
     """What the attacker's resize leaves of the region."""
-    for region in opponents.regions:
+    for region in opponents.resizes:
         images = jnp.einsum("ij,bjkc,lk->bilc", region.reduce, images, region.reduce)
     return images
 
@@ -297,5 +297,5 @@ def _check(opponents: Opponents, conditions: Sequence[tuple[Any, ...]], plan: At
             f"{len(conditions)} conditions for a {plan.conditions!r} attack, expected {wanted}; "
             "joint, iterative and random attacks take several"
         )
-    if len(opponents.regions) > 1:
-        raise ValueError(f"{len(opponents.regions)} regions, expected one, or none for no resize")
+    if len(opponents.resizes) > 1:
+        raise ValueError(f"{len(opponents.resizes)} regions, expected one, or none for no resize")

@@ -26,14 +26,14 @@ _STRIP = 32  # rows at most
 _PRODUCTS = 1 << 18  # multiplications; OpenBLAS takes threads for more
 
 
-class Region(NamedTuple):
+class CropResize(NamedTuple):
     """The two resizes of a photo whose region is r pixels wide, for a network of s pixels."""
 
     enlarge: Float[Array, "r s"]
     reduce: Float[Array, "s r"]
 
     @classmethod
-    def of_side(cls, side: int, size: int) -> "Region":
+    def of_side(cls, side: int, size: int) -> "CropResize":
         """For a region `side` pixels wide and a network that takes `size` pixels."""
         return cls(jnp.asarray(resize_matrix(size, side)), jnp.asarray(resize_matrix(side, size)))
 
@@ -54,7 +54,7 @@ def resize_matrix(old: int, new: int) -> Float[np.ndarray, "new old"]:
     return matrix
 
 
-def widened(raw: Float[np.ndarray, "s s 3"], side: int) -> Float[np.ndarray, "s row"]:
+def upsampled_rows(raw: Float[np.ndarray, "s s 3"], side: int) -> Float[np.ndarray, "s row"]:
     """The rows of P's raw output, each enlarged to a region's `side` pixels, as 3 * side numbers.
 
     It is the half of the enlargement that all parts of a region share, see `levels_in_file`.
@@ -73,8 +73,8 @@ def levels_in_file(
 ) -> Float[np.ndarray, "r side 3"]:
     """The bounded perturbation of a square region, at the photo's resolution, in 8-bit levels.
 
-    `wide` is P's output as `widened` made it. `part` asks for some of the rows only: a large region
-    need not be in memory as floats.
+    `wide` is P's output as `upsampled_rows` made it. `part` asks for some of the rows only: a large
+    region need not be in memory as floats.
     """
     side = wide.shape[1] // 3
     large = _enlarged(wide, side, part).reshape(-1, side, 3)
@@ -115,7 +115,7 @@ def _band(old: int, new: int, start: int, end: int) -> tuple[Float[np.ndarray, "
     return np.ascontiguousarray(rows[:, used]), used
 
 
-class Arrival(NamedTuple):
+class Received(NamedTuple):
     """What is left of a batch of perturbations at the attacker's, and what they cost the files."""
 
     deltas: Float[Array, "b _ _ _"]
@@ -123,23 +123,23 @@ class Arrival(NamedTuple):
     rms: Float[Array, " b"]
 
 
-def arrive(
+def through_file(
     rng: Array,
     raw: Float[Array, "b s s 3"],
-    regions: tuple[Region, ...],
+    resizes: tuple[CropResize, ...],
     budget: Budget,
     norm: str,
-) -> Arrival:
+) -> Received:
     """P's raw output through files with one of these regions, drawn at random for the batch."""
 
-    def through(region: Region, raw: Float[Array, "b 3 s s"]) -> Arrival:
-        deltas = budgets.bound(_resize(raw, region.enlarge), budget)
+    def through(resize: CropResize, raw: Float[Array, "b 3 s s"]) -> Received:
+        deltas = budgets.bound(_resize(raw, resize.enlarge), budget)
         written = pixels.round_levels(deltas)
         sizes = budgets.norms(deltas, norm), budgets.norms(deltas, "rms")
-        return Arrival(_resize(written, region.reduce), *sizes)
+        return Received(_resize(written, resize.reduce), *sizes)
 
     # What a branch keeps for its gradient, the others would have to fill with zeros: keep nothing.
-    branches = [jax.checkpoint(functools.partial(through, region)) for region in regions]
+    branches = [jax.checkpoint(functools.partial(through, region)) for region in resizes]
     chosen = jax.random.randint(rng, (), 0, len(branches))
     # Channels go before rows: a TPU would pad a last axis of 3 to 128, and a region is large.
     # Nothing before or after may move into the branches: what is summed over chips would be summed

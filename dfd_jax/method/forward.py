@@ -9,10 +9,10 @@ from jaxtyping import Array, Float
 from dfd_jax import pixels
 from dfd_jax.method import channel
 from dfd_jax.method.budget import Budget
-from dfd_jax.method.channel import Region
+from dfd_jax.method.channel import CropResize
 from dfd_jax.method.objective import Seen
 from dfd_jax.models import layers
-from dfd_jax.models.frozen import FrozenDetector, FrozenGenerator, FrozenPerturber
+from dfd_jax.models.frozen import FrozenDetector, FrozenGenerator, Perturber
 
 
 class Opponents(NamedTuple):
@@ -20,12 +20,12 @@ class Opponents(NamedTuple):
 
     generators: tuple[FrozenGenerator, ...]
     detectors: tuple[FrozenDetector, ...]
-    regions: tuple[Region, ...]  # of the photos that P will meet
+    resizes: tuple[CropResize, ...]  # of the photos that P will meet
     target: Float[Array, "s s 3"] | None = None  # a fixed reference image r; None: r = G(x, c)
 
 
 def forward(
-    perturber: FrozenPerturber,
+    perturber: Perturber,
     opponents: Opponents,
     images: Float[Array, "b s s 3"],
     conditions: tuple[Any, ...],
@@ -39,14 +39,14 @@ def forward(
     frame of its condition (n in all). What detectors and generators see has gone through files of
     8 bits and the attacker's resize (straight-through gradients).
     """
-    arrival = channel.arrive(rng, perturber(images), opponents.regions, budget, norm)
-    protected = pixels.round_8bit(images + arrival.deltas)
+    received = channel.through_file(rng, perturber(images), opponents.resizes, budget, norm)
+    protected = pixels.round_8bit(images + received.deltas)
     pairs = list(zip(opponents.generators, conditions, strict=True))
     fakes = tuple(generator(protected, condition) for generator, condition in pairs)
     verdicts = [d.real_logits_of((protected, *fakes)) for d in opponents.detectors]
     return Seen(
-        norms=arrival.norms,
-        rms=arrival.rms,
+        norms=received.norms,
+        rms=received.rms,
         fakes=fakes,
         references=_references(opponents, images, pairs, fakes),
         fake_logits=tuple(tuple(v[1 + i] for v in verdicts) for i in range(len(fakes))),

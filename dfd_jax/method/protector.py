@@ -17,7 +17,7 @@ from dfd_jax.data import squares
 from dfd_jax.data.images import Box, centre_box, cropped
 from dfd_jax.method import channel
 from dfd_jax.method.budget import BOUNDS, Budget, add_levels
-from dfd_jax.models.frozen import FrozenPerturber
+from dfd_jax.models.frozen import Perturber
 from dfd_jax.runtime import sharding
 
 _VALUES_AT_ONCE = 1 << 16  # of a region: its float copies then stay in the processor's cache
@@ -33,7 +33,7 @@ class Protector:
 
     def __init__(
         self,
-        perturber: FrozenPerturber,
+        perturber: Perturber,
         batch_size: int = 8,
         mesh: Mesh | None = None,
     ) -> None:
@@ -82,7 +82,7 @@ class Protector:
         """
         protected = photo.copy()
         region = protected[box.top : box.top + box.side, box.left : box.left + box.side]
-        wide = channel.widened(raw, box.side)
+        wide = channel.upsampled_rows(raw, box.side)
         height = -(-_VALUES_AT_ONCE // wide.shape[1])
         for top in range(0, box.side, height):
             rows = slice(top, top + height)
@@ -115,7 +115,7 @@ class Protector:
         return np.asarray(outputs(self._perturber, batch["crops"]))[: len(crops)]
 
 
-def _budget(perturber: FrozenPerturber) -> Budget:
+def _budget(perturber: Perturber) -> Budget:
     card = perturber.card
     if not card.budget:
         raise ValueError(
@@ -135,6 +135,6 @@ def _budget(perturber: FrozenPerturber) -> Budget:
 
 
 @jax.jit
-def outputs(perturber: FrozenPerturber, crops: UInt8[Array, "b s s 3"]) -> Float[Array, "b s s 3"]:
+def outputs(perturber: Perturber, crops: UInt8[Array, "b s s 3"]) -> Float[Array, "b s s 3"]:
     """P's raw output for crops of the input size: what a device does for a batch."""
     return perturber(pixels.from_uint8(crops))

@@ -25,7 +25,7 @@ from dfd_jax.models.detectors.efficientnet import EfficientNet
 from dfd_jax.models.detectors.multi_attentional import MultiAttentional
 from dfd_jax.models.detectors.resnet import ResNet18, ResNet50
 from dfd_jax.models.detectors.xception import Xception
-from dfd_jax.models.frozen import Card, FrozenDetector, FrozenNetwork, FrozenPerturber
+from dfd_jax.models.frozen import Card, FrozenDetector, FrozenNetwork, Perturber
 from dfd_jax.models.generators.fomm import FOMM, FirstOrderMotionModel
 from dfd_jax.models.generators.ganimation import AttentionGenerator, GANimation
 from dfd_jax.models.generators.stargan import Discriminator, Generator, StarGAN
@@ -56,8 +56,8 @@ MODELS: dict[str, Model] = {
     "efficientnet": Model(EfficientNet, FrozenDetector),
     "multi_attentional": Model(MultiAttentional, FrozenDetector),
     "fomm": Model(FirstOrderMotionModel, FOMM),
-    "unet": Model(UNet, FrozenPerturber),
-    "resnet_perturber": Model(ResNetPerturber, FrozenPerturber),
+    "unet": Model(UNet, Perturber),
+    "resnet_perturber": Model(ResNetPerturber, Perturber),
 }
 
 

@@ -176,7 +176,7 @@ class FrozenDetector(FrozenNetwork):
 
 
 @struct.dataclass
-class FrozenPerturber(FrozenNetwork):
+class Perturber(FrozenNetwork):
     """A perturber: images in [-1, 1] → unbounded delta of the same shape (budget.py bounds it)."""
 
     def __call__(self, images: Float[Array, "b h w 3"]) -> Float[Array, "b h w 3"]:

@@ -20,7 +20,7 @@ DEGRADATIONS = ("blur", "cut")
 
 
 @dataclasses.dataclass(frozen=True)
-class RegionTraining:
+class AttentionLosses:
     """Weights and settings of both; the defaults are the paper's, where it gives them.
 
     ValueError if `degradation` is unknown.
@@ -54,7 +54,7 @@ def independence(
     centres: Float[Array, "maps c"],
     is_fake: Bool[Array, " b"],
     rate: Float[Array, ""],
-    settings: RegionTraining,
+    settings: AttentionLosses,
 ) -> tuple[Float[Array, ""], Float[Array, "maps c"]]:
     """The regional independence loss and the moved centres.
 
@@ -86,7 +86,7 @@ def degrade(
     images: Float[Array, "b h w 3"],
     attentions: Float[Array, "b h2 w2 maps"],
     rng: Array,
-    settings: RegionTraining,
+    settings: AttentionLosses,
 ) -> tuple[Float[Array, "b h w 3"], Int[Array, " b"]]:
     """Photos degraded where one of their attention maps looks, and which one: no gradient.
 

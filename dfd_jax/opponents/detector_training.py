@@ -13,7 +13,7 @@ from jaxtyping import Array, Float, Int, UInt8
 from dfd_jax import pixels
 from dfd_jax.models.frozen import FrozenDetector
 from dfd_jax.opponents import attention_losses
-from dfd_jax.opponents.attention_losses import RegionTraining
+from dfd_jax.opponents.attention_losses import AttentionLosses
 from dfd_jax.training import optimizer
 
 # The names that detectors have for their last layer.
@@ -52,7 +52,7 @@ def make_optimizer(
 
 
 def create_state(
-    net: FrozenDetector, tx: optax.GradientTransformation, training: RegionTraining | None = None
+    net: FrozenDetector, tx: optax.GradientTransformation, training: AttentionLosses | None = None
 ) -> DetectorState:
     """The state before the first step; with `training`, the centres of the regions at 0.
 
@@ -74,7 +74,7 @@ def make_train_step(
     *,
     smoothing: float,
     averaging: float,
-    training: RegionTraining | None = None,
+    training: AttentionLosses | None = None,
 ) -> TrainStep:
     """`step(state, pairs) → (state, {"loss", "accuracy", …})` for pairs of (real, fake) photos.
 
@@ -180,7 +180,7 @@ def _loss(
     images: Array,
     is_fake: Array,
     smoothing: float,
-    training: RegionTraining | None,
+    training: AttentionLosses | None,
 ) -> tuple[Array, Learned]:
     of_network = jax.random.fold_in(jax.random.key(0), state.step)
     if training is None:
@@ -237,7 +237,7 @@ def _first_centres(net: FrozenDetector) -> Float[Array, "maps c"]:
     if not hasattr(net.module, "parts"):
         raise ValueError(
             f"{net.card.model} has no attention maps, so region losses cannot train it; "
-            "use the model multi_attentional, or leave config.regions empty"
+            "use the model multi_attentional, or leave config.attention_losses empty"
         )
     size = net.card.input_size
     example = jax.ShapeDtypeStruct((1, size, size, 3), jnp.float32)

@@ -92,7 +92,7 @@ def fail(status: int) -> None:
     sys.exit(status)
 
 
-def part() -> None:
+def disconnect() -> None:
     """Wait for the others, then go on alone: nothing after this can be computed together."""
     if jax.process_count() > 1:
         jax.distributed.shutdown()

@@ -25,7 +25,7 @@ from dfd_jax.models.frozen import (
     FrozenDetector,
     FrozenGenerator,
     FrozenNetwork,
-    FrozenPerturber,
+    Perturber,
 )
 from dfd_jax.models.generators.fomm import FOMM
 from dfd_jax.models.generators.ganimation import OWN
@@ -109,7 +109,7 @@ def detectors(paths: tuple[str, ...], dtype: str) -> tuple[FrozenDetector, ...]:
 def opponents(config: Config) -> Opponents:
     """All that P is trained against."""
     size = config.data.size
-    sides = tuple(config.channel.regions) or (size,)
+    sides = tuple(config.channel.crop_sides) or (size,)
     target = None
     if config.objective.target:
         picture = images.read_rgb(config.objective.target)
@@ -119,12 +119,12 @@ def opponents(config: Config) -> Opponents:
     return Opponents(
         generators=generators(config, config.dtype, config.driving.frames),
         detectors=detectors(tuple(config.detectors), config.dtype),
-        regions=tuple(channel.Region.of_side(side, size) for side in sides),
+        resizes=tuple(channel.CropResize.of_side(side, size) for side in sides),
         target=target,
     )
 
 
-def perturber(config: Config) -> FrozenPerturber:
+def perturber(config: Config) -> Perturber:
     """A new perturber, initialised from the config's seed."""
     if config.budget.bound not in BOUNDS:
         raise ValueError(
@@ -137,7 +137,7 @@ def perturber(config: Config) -> FrozenPerturber:
         budget={"eps_255": config.budget.eps_255, "bound": config.budget.bound},
     )
     net = models.build(card, config.seed, jnp.dtype(config.dtype))
-    if not isinstance(net, FrozenPerturber):
+    if not isinstance(net, Perturber):
         raise ValueError(f"config.perturber.model is {card.model!r}, which is not a perturber")
     return net
 
@@ -294,7 +294,7 @@ def networks_used(against: Opponents) -> dict[str, Any]:
     }
 
 
-def settle_config(config: Config, workdir: pathlib.Path) -> None:
+def write_config(config: Config, workdir: pathlib.Path) -> None:
     """Write `workdir/config.json`. ValueError if the workdir holds steps of another config."""
     path = workdir / "config.json"
     new = json.loads(config.to_json())

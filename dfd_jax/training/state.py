@@ -10,7 +10,7 @@ import optax
 from flax import struct
 from jaxtyping import Array, Int
 
-from dfd_jax.models.frozen import FrozenPerturber
+from dfd_jax.models.frozen import Perturber
 
 
 @struct.dataclass
@@ -22,7 +22,7 @@ class TrainState:
     opt_state: Any
 
 
-def create_state(perturber: FrozenPerturber, tx: optax.GradientTransformation) -> TrainState:
+def create_state(perturber: Perturber, tx: optax.GradientTransformation) -> TrainState:
     """The state before the first step. It shares no array with P: a step takes its state over."""
 
     @jax.jit  # one small program, instead of one for each shape
@@ -33,6 +33,6 @@ def create_state(perturber: FrozenPerturber, tx: optax.GradientTransformation) -
     return start(perturber.variables["params"])
 
 
-def with_params(perturber: FrozenPerturber, params: Any) -> FrozenPerturber:
+def with_params(perturber: Perturber, params: Any) -> Perturber:
     """The perturber with other parameters."""
     return perturber.with_variables({"params": params})

@@ -15,7 +15,7 @@ from jaxtyping import Array, Float, UInt8
 from dfd_jax import pixels
 from dfd_jax.method import forward, metrics, objective
 from dfd_jax.method.budget import Budget
-from dfd_jax.models.frozen import FrozenDetector, FrozenGenerator, FrozenPerturber
+from dfd_jax.models.frozen import FrozenDetector, FrozenGenerator, Perturber
 from dfd_jax.runtime import sharding
 from dfd_jax.training.state import TrainState, with_params
 
@@ -26,7 +26,7 @@ TrainStep = Callable[
 
 
 def make_train_step(
-    perturber: FrozenPerturber,
+    perturber: Perturber,
     tx: optax.GradientTransformation,
     budget: Budget,
     terms: objective.Objective,

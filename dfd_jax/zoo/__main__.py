@@ -26,7 +26,7 @@ from dfd_jax.models.frozen import (
     FrozenDetector,
     FrozenGenerator,
     FrozenNetwork,
-    FrozenPerturber,
+    Perturber,
 )
 
 ALL_MB, EACH_MB = 40.0, 6.0  # what the zoo and each of its networks may take, in 10^6 bytes
@@ -39,7 +39,7 @@ LEGEND = (
 ROLES: dict[type[FrozenNetwork], str] = {
     FrozenGenerator: "generator",
     FrozenDetector: "detector",
-    FrozenPerturber: "perturber",
+    Perturber: "perturber",
     FrozenNetwork: "discriminator",  # what is none of the above
 }
 

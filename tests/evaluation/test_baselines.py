@@ -22,7 +22,7 @@ def finished(tiny_zoo, tmp_path_factory):
     photos = runs.photo_folder(tmp_path_factory.mktemp("faces"))
     workdir = tmp_path_factory.mktemp("attacked")
     config = runs.tiny_config(tiny_zoo, photos, steps=1)
-    config.evaluate.update(attacks=("FGSM", "PGD"), regions=(), channels=False, photos=4)
+    config.evaluate.update(attacks=("FGSM", "PGD"), crop_sides=(), channels=False, photos=4)
     config.evaluate.conditions = ("Male", "Young")
     assert train.train(config, workdir, Console(file=io.StringIO()))
     return workdir

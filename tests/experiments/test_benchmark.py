@@ -117,7 +117,7 @@ def method(request):
     """Small random networks, whose detector enlarges what it gets."""
     config = stargan.get_config()
     config.data.size = 16
-    regions = tuple(channel.Region.of_side(side, 16) for side in (16, 24))
+    regions = tuple(channel.CropResize.of_side(side, 16) for side in (16, 24))
     against = Opponents((tiny_network("stargan"),), (tiny_network("resnet18", 32),), regions)
     card = tiny_network("unet").card
     perturber = models.build(dataclasses.replace(card, hyper=card.hyper | request.param))

@@ -282,10 +282,10 @@ def test_a_universal_perturbation_is_one_for_all_photos(stargan, images):
 
 
 def test_an_attack_at_the_regions_size_survives_the_resize_better(stargan, images):
-    region = channel.Region.of_side(40, 16)
+    region = channel.CropResize.of_side(40, 16)
     grow, shrink = channel.resize_matrix(16, 40), region.reduce
     large = jnp.einsum("ij,bjkc,lk->bilc", grow, images, grow)
-    there = made(stargan._replace(regions=(region,)), large, ATTACKS["PGD"])
+    there = made(stargan._replace(resizes=(region,)), large, ATTACKS["PGD"])
     assert there.shape == (8, 40, 40, 3)
     small = made(stargan, images, ATTACKS["PGD"])
     enlarged = jnp.einsum("ij,bjkc,lk->bilc", grow, small, grow)
@@ -306,6 +306,6 @@ def test_an_attack_at_the_regions_size_survives_the_resize_better(stargan, image
     ],
 )
 def test_an_attack_that_cannot_be_made_says_why(stargan, images, plan, names, regions, message):
-    region = channel.Region.of_side(16, 16)
+    region = channel.CropResize.of_side(16, 16)
     with pytest.raises(ValueError, match=message):
-        made(stargan._replace(regions=(region,) * regions), images, plan, names)
+        made(stargan._replace(resizes=(region,) * regions), images, plan, names)

@@ -24,7 +24,7 @@ def test_a_file_never_exceeds_the_bound_whatever_the_region(eps, size, side, see
     bounded = np.asarray(budget.bound(raw, Budget(eps)))
     assert np.abs(bounded).max() <= eps / 127.5 + 1e-6
     region = rng.integers(0, 256, (side, side, 3)).astype(np.uint8)
-    levels = channel.levels_in_file(channel.widened(np.asarray(raw[0]), side), Budget(eps))
+    levels = channel.levels_in_file(channel.upsampled_rows(np.asarray(raw[0]), side), Budget(eps))
     changed = budget.add_levels(region, levels, Budget(eps))
     assert budget.linf_255(region, changed) <= eps
 

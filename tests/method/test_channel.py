@@ -26,7 +26,7 @@ def test_the_resize_matrix_is_the_detectors_resize():
 
 def test_a_bound_holds_at_the_photos_own_resolution():
     raw = np.random.default_rng(2).normal(0, 3, (16, 16, 3)).astype(np.float32)
-    wide = channel.widened(raw, 45)
+    wide = channel.upsampled_rows(raw, 45)
     delta = channel.levels_in_file(wide, Budget(6.375))
     assert delta.shape == (45, 45, 3)
     assert 6 < np.abs(delta).max() <= 6.375
@@ -38,10 +38,12 @@ def test_a_bound_holds_at_the_photos_own_resolution():
 def test_training_sees_what_a_file_and_the_attackers_resize_do(side):
     raw = np.random.default_rng(3).normal(0, 1, (2, 16, 16, 3)).astype(np.float32)
     photo = np.random.default_rng(4).integers(20, 230, (side, side, 3)).astype(np.uint8)
-    region = channel.Region.of_side(side, 16)
-    arrival = channel.arrive(jax.random.key(0), jnp.asarray(raw), (region,), Budget(6.375), "linf")
+    region = channel.CropResize.of_side(side, 16)
+    arrival = channel.through_file(
+        jax.random.key(0), jnp.asarray(raw), (region,), Budget(6.375), "linf"
+    )
     for i in range(2):
-        delta = channel.levels_in_file(channel.widened(raw[i], side), Budget(6.375)) / 127.5
+        delta = channel.levels_in_file(channel.upsampled_rows(raw[i], side), Budget(6.375)) / 127.5
         written = budget.apply_to_pixels(photo, delta, Budget(6.375)).astype(np.float32)
         reduced = [
             np.einsum("ij,jkc,lk->ilc", region.reduce, x, region.reduce)
@@ -54,9 +56,9 @@ def test_training_sees_what_a_file_and_the_attackers_resize_do(side):
 
 def test_bounding_after_enlarging_lets_more_arrive():
     checkers = np.indices((16, 16)).sum(0)[..., None].repeat(3, -1) % 2 * 40.0 - 20.0
-    region = channel.Region.of_side(45, 16)
+    region = channel.CropResize.of_side(45, 16)
     rng, raw = jax.random.key(0), jnp.asarray(checkers, jnp.float32)[None]
-    after = channel.arrive(rng, raw, (region,), Budget(6.0), "linf").deltas
+    after = channel.through_file(rng, raw, (region,), Budget(6.0), "linf").deltas
     bounded_before = channel._resize(
         jnp.tanh(raw.transpose(0, 3, 1, 2)) * 6 / 127.5, region.enlarge
     )
@@ -66,9 +68,13 @@ def test_bounding_after_enlarging_lets_more_arrive():
 
 def test_a_batch_meets_different_regions_at_different_steps():
     raw = jnp.asarray(np.random.default_rng(5).normal(0, 1, (2, 8, 8, 3)), jnp.float32)
-    regions = (channel.Region.of_side(8, 8), channel.Region.of_side(20, 8))
+    regions = (channel.CropResize.of_side(8, 8), channel.CropResize.of_side(20, 8))
     arrived = [
-        float(channel.arrive(jax.random.key(i), raw, regions, Budget(), "rms").deltas[0, 0, 0, 0])
+        float(
+            channel.through_file(jax.random.key(i), raw, regions, Budget(), "rms").deltas[
+                0, 0, 0, 0
+            ]
+        )
         for i in range(8)
     ]
     assert len(set(arrived)) == 2

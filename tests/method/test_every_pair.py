@@ -21,7 +21,7 @@ from dfd_jax.training.state import create_state, with_params
 
 GENERATORS = ("stargan", "ganimation", "fomm")
 DETECTOR_SIZES = {"efficientnet": 32, "multi_attentional": 48, "xception": 32}
-REGIONS = (channel.Region.of_side(20, 16),)
+REGIONS = (channel.CropResize.of_side(20, 16),)
 
 
 @pytest.fixture

@@ -14,15 +14,15 @@ from protect_helpers import SIZE, network
 from dfd_jax.data.images import Box, centre_box
 from dfd_jax.method import budget, channel, protector
 from dfd_jax.method.protector import Protector
-from dfd_jax.models.frozen import FrozenPerturber
+from dfd_jax.models.frozen import Perturber
 from dfd_jax.runtime import sharding
 
 
-def perturber(**changes) -> FrozenPerturber:
+def perturber(**changes) -> Perturber:
     """The same weights with other words on the card."""
     net = network()
     card = dataclasses.replace(net.card, **changes)
-    return FrozenPerturber(variables=net.variables, module=net.module, card=card)
+    return Perturber(variables=net.variables, module=net.module, card=card)
 
 
 @functools.cache
@@ -81,7 +81,7 @@ def test_a_tall_region_is_the_same_in_strips_and_at_once():
     original = photo(700, 600)
     box = centre_box(700, 600)
     raw = shared_protector().outputs(shared_protector().crop(original, box)[None])[0]
-    levels = channel.levels_in_file(channel.widened(raw, 600), shared_protector().budget)
+    levels = channel.levels_in_file(channel.upsampled_rows(raw, 600), shared_protector().budget)
     whole = budget.add_levels(original[50:650], levels, shared_protector().budget)
     assert np.array_equal(shared_protector().apply(original, box, raw)[50:650], whole)
 

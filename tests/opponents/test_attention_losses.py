@@ -8,10 +8,10 @@ import pytest
 from dfd_jax import models
 from dfd_jax.models.frozen import Card
 from dfd_jax.opponents import attention_losses, detector_training
-from dfd_jax.opponents.attention_losses import RegionTraining
+from dfd_jax.opponents.attention_losses import AttentionLosses
 
 AXES = np.eye(4, dtype=np.float32)
-SETTINGS = RegionTraining(inner_margins=(0.25, 0.75), outer_margin=0.5)
+SETTINGS = AttentionLosses(inner_margins=(0.25, 0.75), outer_margin=0.5)
 
 
 @jax.jit
@@ -31,7 +31,7 @@ def test_centres_move_towards_the_mean_of_the_batch_at_the_rate():
 
 
 def test_the_rate_decays_from_epoch_to_epoch():
-    settings = RegionTraining(centre_rate=0.2, centre_decay=0.5, epoch_steps=10)
+    settings = AttentionLosses(centre_rate=0.2, centre_decay=0.5, epoch_steps=10)
     rates = [float(settings.rate_at(jnp.asarray(step))) for step in (0, 9, 10, 29)]
     np.testing.assert_allclose(rates, [0.2, 0.2, 0.1, 0.05], rtol=1e-6)
 
@@ -55,7 +55,7 @@ def test_centres_that_are_too_close_cost_what_they_lack():
 def test_the_gradient_pulls_regions_to_centres_and_apart_from_each_other():
     @jax.jit
     def gradient(vectors, centres, settings_margin):
-        settings = RegionTraining(inner_margins=(0.0, 0.0), outer_margin=settings_margin)
+        settings = AttentionLosses(inner_margins=(0.0, 0.0), outer_margin=settings_margin)
         return jax.grad(
             lambda v: attention_losses.independence(v, centres, jnp.zeros(1, bool), 0.1, settings)[
                 0
@@ -97,7 +97,7 @@ def checkered():
 @pytest.mark.parametrize("degradation", attention_losses.DEGRADATIONS)
 def test_photos_are_degraded_where_the_chosen_map_looks_and_nowhere_else(checkered, degradation):
     images, attentions = checkered
-    settings = RegionTraining(degradation=degradation, shrink=0.5, sigma=2.0)
+    settings = AttentionLosses(degradation=degradation, shrink=0.5, sigma=2.0)
     degraded, chosen = jax.jit(attention_losses.degrade, static_argnums=3)(
         images, attentions, jax.random.key(0), settings
     )
@@ -112,7 +112,7 @@ def test_photos_are_degraded_where_the_chosen_map_looks_and_nowhere_else(checker
 def test_a_map_that_sees_nothing_leaves_the_photo_as_it_is(checkered):
     images, attentions = checkered
     degraded, _ = attention_losses.degrade(
-        images, 0 * attentions, jax.random.key(0), RegionTraining()
+        images, 0 * attentions, jax.random.key(0), AttentionLosses()
     )
     np.testing.assert_array_equal(degraded, images)
 
@@ -124,10 +124,10 @@ def test_blurring_keeps_a_flat_photo_and_its_brightness():
 
 def test_unknown_degradations_and_networks_without_maps_are_refused(tiny):
     with pytest.raises(ValueError, match="'pixelate', expected blur or cut"):
-        RegionTraining(degradation="pixelate")
+        AttentionLosses(degradation="pixelate")
     tx = detector_training.make_optimizer(1e-3, 2, warmup=0, clip=1.0, weight_decay=0.0)
     with pytest.raises(ValueError, match="resnet18 has no attention maps"):
-        detector_training.create_state(tiny("resnet18"), tx, RegionTraining())
+        detector_training.create_state(tiny("resnet18"), tx, AttentionLosses())
 
 
 @pytest.fixture(scope="module")
@@ -142,7 +142,7 @@ def trained():
         "mid_dims": 8,
     }
     net = models.build(Card("multi_attentional", hyper, 16, real_index=0))
-    training = RegionTraining(epoch_steps=10, shrink=0.5, sigma=2.0)
+    training = AttentionLosses(epoch_steps=10, shrink=0.5, sigma=2.0)
     tx = detector_training.make_optimizer(5e-3, 30, warmup=2, clip=1.0, weight_decay=0.0)
     step = detector_training.make_train_step(
         net, tx, smoothing=0.0, averaging=0.9, training=training

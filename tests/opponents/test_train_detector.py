@@ -15,7 +15,7 @@ from dfd_jax import models, train_detector
 from dfd_jax.data import pairs, saving
 from dfd_jax.data.synthetic import SyntheticFaces
 from dfd_jax.opponents import detector_data, detector_evaluation, detector_training
-from dfd_jax.opponents.attention_losses import RegionTraining
+from dfd_jax.opponents.attention_losses import AttentionLosses
 
 RATES = ("R", "q", "auc", "accuracy")
 
@@ -183,7 +183,7 @@ def test_every_variant_of_the_config_describes_a_detector(variant):
 def test_region_losses_are_for_multi_attentional_detectors_alone():
     assert train_detector.region_training(detector_config.get_config("full")) is None
     paper = train_detector.region_training(detector_config.get_config("full_multi_attentional"))
-    assert paper == RegionTraining()
+    assert paper == AttentionLosses()
     small = train_detector.region_training(detector_config.get_config("multi_attentional"))
     assert (small.independence, small.degradation, small.shrink) == (1.0, "blur", 0.5)
 

@@ -25,7 +25,7 @@ from video_helpers import look, pictures, write_video
 
 from dfd_jax.data.video_files import read_frames
 from dfd_jax.method.protector import Protector
-from dfd_jax.models.frozen import FrozenPerturber
+from dfd_jax.models.frozen import Perturber
 from dfd_jax.protection import video_stream
 from dfd_jax.protection.inputs import Job
 from dfd_jax.protection.manifest import Manifest
@@ -132,7 +132,7 @@ def test_the_place_of_recording_is_dropped_unless_asked_for(workdir, tmp_path):
 def test_memory_holds_a_batch_of_frames_however_long_the_video(tmp_path, monkeypatch):
     source = write_video(tmp_path / "a.mp4", pictures(60))
     net = network()
-    protector = Protector(FrozenPerturber(net.variables, net.module, net.card), 8)
+    protector = Protector(Perturber(net.variables, net.module, net.card), 8)
     sizes = []
     outputs = protector.outputs
     monkeypatch.setattr(

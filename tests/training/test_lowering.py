@@ -35,7 +35,7 @@ def generator(request):
 def test_the_training_step(generator):
     perturber, tx = models.load("zoo:disrupter_stargan"), optimizer.make_optimizer(1e-3, 10)
     step = steps.make_train_step(perturber, tx, Budget(), objective.Objective(), generator.labels)
-    regions = (channel.Region.of_side(SIZE, SIZE), channel.Region.of_side(2 * SIZE, SIZE))
+    regions = (channel.CropResize.of_side(SIZE, SIZE), channel.CropResize.of_side(2 * SIZE, SIZE))
     against = forward.Opponents((generator,), (models.load("zoo:xception"),), regions)
     photos = {
         "images": jnp.zeros((BATCH, SIZE, SIZE, 3), jnp.uint8),

@@ -11,7 +11,7 @@ from dfd_jax import models, pixels
 from dfd_jax.data import synthetic
 from dfd_jax.method import metrics
 from dfd_jax.method.budget import Budget
-from dfd_jax.method.channel import Region
+from dfd_jax.method.channel import CropResize
 from dfd_jax.method.forward import Opponents
 from dfd_jax.method.objective import Objective
 from dfd_jax.training import optimizer, steps
@@ -73,7 +73,7 @@ def test_parameters_optimizer_and_losses_stay_float32(tiny, photos):
     perturber, generator, judge = map(halved, map(tiny, ("unet", "stargan", "resnet18")))
     tx = optimizer.make_optimizer(1e-2, 5, warmup=0)
     step = steps.make_train_step(perturber, tx, Budget(), Objective(), generator.labels)
-    against = Opponents((generator,), (judge,), (Region.of_side(16, 16),))
+    against = Opponents((generator,), (judge,), (CropResize.of_side(16, 16),))
     batch = {"images": jnp.asarray(photos), "attributes": jnp.zeros((8, 5))}
     state, logged = step(create_state(perturber, tx), against, batch, jax.random.key(0))
     floating = [

@@ -23,7 +23,7 @@ def setting(tiny):
     against = Opponents(
         (tiny("stargan"),),
         (tiny("resnet18"), tiny("xception", size=32)),
-        (channel.Region.of_side(16, 16), channel.Region.of_side(40, 16)),
+        (channel.CropResize.of_side(16, 16), channel.CropResize.of_side(40, 16)),
     )
     step = steps.make_train_step(perturber, tx, Budget(), Objective(budget=10.0), NAMES)
     return perturber, tx, against, step
@@ -100,7 +100,7 @@ def test_gradients_reach_every_parameter_through_each_detector(tiny, photos, det
     before = jax.device_get(state.params)
     key, against = (
         jax.random.key(0),
-        Opponents((tiny("stargan"),), (tiny(detector),), (channel.Region.of_side(16, 16),)),
+        Opponents((tiny("stargan"),), (tiny(detector),), (channel.CropResize.of_side(16, 16),)),
     )
     for _ in range(3):  # the first update has a learning rate of zero: warm-up
         state, metrics = step(state, against, batch_of(photos), key)
