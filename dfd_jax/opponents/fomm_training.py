@@ -20,7 +20,7 @@ from jaxtyping import Array, Float, Int, UInt8
 
 from dfd_jax import models, pixels
 from dfd_jax.method import perceptual
-from dfd_jax.models import layers, warp
+from dfd_jax.models import warp
 from dfd_jax.models.frozen import Card, FrozenNetwork
 from dfd_jax.models.generators.fomm import FOMM, motion
 from dfd_jax.models.generators.fomm.motion import KeyPoints
@@ -73,7 +73,7 @@ def new_training(config: Config) -> MotionTraining:
         input_std=(1.0, 1.0, 1.0),
     )
     built = models.build(card, config.seed, jnp.dtype(config.dtype))
-    net = setup.started(built, config.generator.start)
+    net = setup.starting_from(built, config.generator.start)
     if not isinstance(net, FOMM):
         raise ValueError(f"config.generator.model is {card.model!r}; expected fomm")
     return MotionTraining(
@@ -111,14 +111,37 @@ def reenact(
     return pixels.to_uint8(2 * net.apply(net.variables, photos, wanted) - 1)
 
 
-MotionStep = Callable[[MotionState, Sequence[Batch], Array], tuple[MotionState, dict[str, Array]]]
+Update = Callable[[MotionState, FrozenNetwork, Batch, Array], tuple[MotionState, dict[str, Array]]]
 
 
-def make_train_step(training: MotionTraining) -> MotionStep:
-    """`step(state, batches, key) → (state, metrics)`: an update on each batch, figures of the last.
+class MotionStep(NamedTuple):
+    """`step(state, batches, key) → (state, metrics)`: an update on each batch, metrics of the last.
 
     Randomness comes from `key` and the state's counter alone.
     """
+
+    update: Update
+    judge: FrozenNetwork
+
+    def __call__(
+        self, state: MotionState, batches: Sequence[Batch], key: Array
+    ) -> tuple[MotionState, dict[str, Array]]:
+        logged: dict[str, Array] = {}
+        for batch in batches:
+            state, logged = self.update(state, self.judge, batch, key)
+        return state, logged
+
+    def compiled(self, state: MotionState, batches: Sequence[Batch], key: Array) -> "MotionStep":
+        """The step, compiled for arguments like these (see processes.compile_step), with the judge
+        on the devices of the state.
+        """
+        judge = jax.device_put(jax.device_get(self.judge), state.step.sharding)
+        update = processes.compile_step(self.update, state, judge, batches[-1], key)
+        return MotionStep(update, judge)
+
+
+def make_train_step(training: MotionTraining) -> MotionStep:
+    """The step of this training, not compiled yet."""
 
     def update(
         state: MotionState, judge: FrozenNetwork, batch: Batch, key: Array
@@ -137,21 +160,7 @@ def make_train_step(training: MotionTraining) -> MotionStep:
         )
         return MotionState(state.step + 1, variables, averaged, opt), logged
 
-    jitted = processes.together(jax.jit(update, donate_argnums=0))
-    on_device: dict[str, Any] = {}  # the judge, where the state is: it is sent there once
-
-    def step(
-        state: MotionState, batches: Sequence[Batch], key: Array
-    ) -> tuple[MotionState, dict[str, Array]]:
-        logged: dict[str, Array] = {}
-        if not on_device:
-            judge = jax.device_get(training.judge)
-            on_device["judge"] = jax.device_put(judge, state.step.sharding)
-        for batch in batches:
-            state, logged = jitted(state, on_device["judge"], batch, key)
-        return state, logged
-
-    return step
+    return MotionStep(jax.jit(update, donate_argnums=0), training.judge)
 
 
 def _loss(training: MotionTraining, variables: Any, batch: Batch, rng: Array) -> Any:
@@ -178,22 +187,15 @@ def _forward(
 
     def run(module: Any) -> tuple[Array, KeyPoints, KeyPoints]:
         shown = [(picture + 1) / 2 for picture in (source, driving, bent)]
-        found = module.keypoints(jnp.concatenate(shown))
+        points = module.keypoints(jnp.concatenate(shown), train=True)
         start, end, after = (
-            jax.tree.map(lambda a, i=i: jnp.split(a, len(shown))[i], found) for i in range(3)
+            jax.tree.map(lambda a, i=i: jnp.split(a, len(shown))[i], points) for i in range(3)
         )
-        flow = module.flow(shown[0], start, end)
-        return 2 * module.decode(module.encode(shown[0]), flow) - 1, end, after
+        flow = module.flow(shown[0], start, end, train=True)
+        features = module.encode(shown[0], train=True)
+        return 2 * module.decode(features, flow, train=True) - 1, end, after
 
-    with nn.intercept_methods(_on_batch_statistics):
-        return nn.apply(run, net.module, mutable=["batch_stats"])(variables)
-
-
-def _on_batch_statistics(call: Any, args: Any, kwargs: Any, context: Any) -> Any:
-    """The network is written for frozen weights; here its batch norms must train."""
-    if isinstance(context.module, layers.BatchNorm) and context.method_name == "__call__":
-        return call(args[0], True)
-    return call(*args, **kwargs)
+    return nn.apply(run, net.module, mutable=["batch_stats"])(variables)
 
 
 def _unlike(training: MotionTraining, fakes: Array, wanted: Array) -> dict[str, Array]:

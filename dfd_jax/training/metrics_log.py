@@ -1,4 +1,4 @@
-"""A run's figures: `metrics.jsonl` for programs, TensorBoard events for eyes."""
+"""A run's metrics: `metrics.jsonl` for programs, TensorBoard events for people."""
 
 import functools
 import json
@@ -20,8 +20,8 @@ SHOWN = (
 class MetricsWriter:
     """Appends scalars to `workdir/metrics.jsonl` and `workdir/events.*`. Only process 0 writes.
 
-    Lines past `from_step`, which an interrupted run wrote after its last checkpoint, are dropped:
-    their steps are done again.
+    Lines after `from_step` are dropped: an interrupted run wrote them after its last checkpoint,
+    and their steps are repeated.
     """
 
     def __init__(self, workdir: pathlib.Path, from_step: int = 0) -> None:
@@ -35,7 +35,7 @@ class MetricsWriter:
         self._events: Any = None
 
     def scalars(self, step: int, values: dict[str, float]) -> None:
-        """One record, flushed."""
+        """Write one record, and flush it."""
         if not self._active:
             return
         record = {"step": step, "time": round(time.time(), 3), **values}
@@ -47,14 +47,14 @@ class MetricsWriter:
         self._events.flush()
 
     def close(self) -> None:
-        """Finish the event file."""
+        """Close the event file."""
         if self._active and self._events:
             self._events.close()
 
 
 def _events(workdir: pathlib.Path, **options: Any) -> Any:
-    """TensorBoard's writer. Imported late: with PyTorch beside it that takes seconds, for which a
-    first training step need not wait.
+    """TensorBoard's writer. Imported late: if PyTorch is installed the import takes seconds, which
+    would delay the first step.
     """
     from tensorboardX import SummaryWriter
 
@@ -62,13 +62,13 @@ def _events(workdir: pathlib.Path, **options: Any) -> Any:
 
 
 def write_image(workdir: pathlib.Path, step: int, name: str, pixels: np.ndarray) -> None:
-    """One picture (uint8 [h, w, 3]) for TensorBoard, beside the events that are there."""
+    """Add one picture (uint8 [h, w, 3]) to the run's TensorBoard events."""
     with _events(workdir) as events:
         events.add_image(name, pixels, step, dataformats="HWC")
 
 
 def replace_text(path: pathlib.Path, text: str) -> None:
-    """Write a text file as a whole: a reader or a kill never meets half of it."""
+    """Write a text file atomically."""
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(f".{path.name}.part")
     part.write_text(text, encoding="utf-8")
@@ -76,7 +76,7 @@ def replace_text(path: pathlib.Path, text: str) -> None:
 
 
 def read_metrics(workdir: pathlib.Path) -> list[dict[str, Any]]:
-    """The records of `metrics.jsonl`; a torn last line is ignored, a missing file is empty."""
+    """The records of `metrics.jsonl`, without an incomplete last line; none if it is missing."""
     path = workdir / "metrics.jsonl"
     records = []
     for line in path.read_text(encoding="utf-8").splitlines() if path.exists() else []:
@@ -88,9 +88,7 @@ def read_metrics(workdir: pathlib.Path) -> list[dict[str, Any]]:
 
 
 class MetricsLog:
-    """Collects a training's metrics on the device; every `every` steps shows and writes their
-    means.
-    """
+    """Collects metrics on the device; shows and writes their means every `every` steps."""
 
     def __init__(
         self, workdir: pathlib.Path, progress: StepProgress, from_step: int, every: int
@@ -106,7 +104,7 @@ class MetricsLog:
         self._writer.close()
 
     def add(self, step: int, metrics: dict[str, jax.Array]) -> None:
-        """The metrics of `step`, still on the device: fetching them at once would stall it."""
+        """Collect the metrics of `step`. They stay on the device: fetching them would stall it."""
         self._window.append((step, metrics))
         self._progress.advance(step)
         if step % self._every == 0:
@@ -118,13 +116,11 @@ class MetricsLog:
             self._window = []
 
     def record(self, step: int, values: dict[str, float]) -> None:
-        """Figures that are on the host already, such as a validation's: written at once."""
+        """Write values that are on the host already, such as a validation's, at once."""
         self._writer.scalars(step, values)
 
     def check(self) -> list[dict[str, np.ndarray]]:
-        """The metrics since the last record. RuntimeError names the first step that is not
-        finite.
-        """
+        """The metrics since the last record. RuntimeError, with the step, if one is not finite."""
         values = [jax.device_get(metrics) for _, metrics in self._window]
         for (step, _), named in zip(self._window, values, strict=True):
             bad = [name for name, value in named.items() if not np.isfinite(value)]

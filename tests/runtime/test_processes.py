@@ -59,7 +59,7 @@ def test_stopped_killed_and_resumed_by_two_processes_equals_one(
     pair[1].send_signal(signal.SIGTERM)  # only one of them is asked
     outputs = ended(pair)
     assert [p.returncode for p in pair] == [0, 0], outputs
-    assert "asked by another process: stopped after step 10" in outputs[0]
+    assert "stop signal in another process: stopped after step 10" in outputs[0]
     spoken = [line for line in outputs[1].splitlines() if "peer ranks" not in line]
     assert spoken == []  # only the first process shows anything
     assert list(losses(tmp_path)) == list(range(1, 11))
