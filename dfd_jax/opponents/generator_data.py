@@ -27,7 +27,9 @@ class HeldOut(NamedTuple):
 
     def first(self, count: int) -> "HeldOut":
         """The first `count` photos."""
-        return HeldOut(*(array[:count] for array in self[:3]), self.clips)
+        return self._replace(
+            photos=self.photos[:count], labels=self.labels[:count], points=self.points[:count]
+        )
 
 
 def batches(config: Config, mesh: Mesh, workdir: pathlib.Path) -> Any:

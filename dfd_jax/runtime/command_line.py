@@ -11,7 +11,7 @@ from absl import app, flags, logging
 from ml_collections import config_flags
 from rich.console import Console
 
-from dfd_jax.runtime import memory, processes
+from dfd_jax.runtime import processes
 
 
 def run(
@@ -71,7 +71,6 @@ def _guarded(main: Callable[[], None], argv: list[str], distributed: bool) -> No
         raise app.UsageError(f"unexpected arguments: {' '.join(argv[1:])}")
     logging.set_verbosity(logging.WARNING)  # orbax and grain log every detail below that
     keep_compiled()
-    memory.keep_freed()
     try:
         if distributed:
             processes.join()
