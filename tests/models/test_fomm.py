@@ -181,6 +181,7 @@ def test_the_best_frame_is_the_one_in_the_same_pose(net):
     frames = pictures(6, seed=4)
     assert net.best_frame(frames, frames[3]) == 3
     assert net.best_frame(frames[::-1], frames[0]) == 5
+    assert net.with_motions({"a": frames[2:4]}, 1).best_frame(frames) == 2
 
 
 def test_poses_are_compared_without_position_and_scale():

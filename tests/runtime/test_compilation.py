@@ -1,11 +1,13 @@
 """What is compiled is compiled once, and kept for the next start by every command."""
 
 import jax
+import jax.numpy as jnp
 import numpy as np
+import pytest
 from conftest import NAMES, tiny_network
 
 from dfd_jax.evaluation import inference
-from dfd_jax.runtime import command_line
+from dfd_jax.runtime import command_line, processes
 from dfd_jax.training import steps
 
 
@@ -15,8 +17,8 @@ def test_an_evaluation_compiles_once_for_all_conditions_and_a_short_last_batch(p
     networks = inference.Networks(generators, detectors, NAMES, batch_size=5)
     before = steps.fake_and_judge._cache_size(), steps.judge._cache_size()
     for condition in NAMES[:2]:
-        found = inference.make_fakes(networks, "stargan", photos, np.zeros((8, 5)), condition)
-        assert len(found.images) == 8
+        fakes = inference.make_fakes(networks, "stargan", photos, np.zeros((8, 5)), condition)
+        assert len(fakes.images) == 8
     inference.judge(networks, photos)
     after = steps.fake_and_judge._cache_size(), steps.judge._cache_size()
     assert after == (before[0] + 1, before[1] + 1)
@@ -43,3 +45,14 @@ def test_compiled_programs_are_kept_in_the_users_cache_folder(monkeypatch, tmp_p
     monkeypatch.setenv("JAX_COMPILATION_CACHE_DIR", "elsewhere")
     command_line.keep_compiled()
     assert told == {}
+
+
+def test_a_step_compiled_ahead_keeps_its_donation_and_compiler_options():
+    state = jnp.ones(3)
+    step = jax.jit(lambda state, batch: state + batch, donate_argnums=0)
+    compiled = processes.compile_step(step, state, jnp.ones(3))
+    np.testing.assert_array_equal(compiled(state, jnp.ones(3)), 2 * np.ones(3))
+    assert state.is_deleted()
+    told = jax.jit(lambda x: x + 1, compiler_options={"no_such_option": "1"})
+    with pytest.raises(jax.errors.JaxRuntimeError, match="no_such_option"):
+        processes.compile_step(told, jnp.ones(3))

@@ -79,9 +79,9 @@ def test_stopped_killed_and_resumed_by_two_processes_equals_one(
     outputs = ended(pair)
     assert [p.returncode for p in pair] == [0, 0], outputs
     assert "continuing from step 1" in outputs[0]
-    found = losses(tmp_path)
-    assert list(found) == list(straight)
-    ours, theirs = list(found.values()), list(straight.values())
+    logged = losses(tmp_path)
+    assert list(logged) == list(straight)
+    ours, theirs = list(logged.values()), list(straight.values())
     np.testing.assert_allclose(ours[:3], theirs[:3], rtol=1e-4)
     np.testing.assert_allclose(ours, theirs, rtol=5e-3)  # Adam makes rounding grow, see test_steps
     assert (tmp_path / "evaluation.json").exists()
