@@ -1,11 +1,11 @@
 """Training of the First Order Motion Model without labels (Siarohin et al. 2019, section 3.3).
 
-Two pictures of one person are enough: the first, moved as the second shows, should become the
-second. Keypoints, motion and painter learn from this one wish; that keypoints stay on the same
-spots of a face follows from the equivariance losses (Eq. 10 to 12). Pure functions.
+It needs pairs of pictures of one person: the first, animated to the pose of the second, should
+equal the second. Keypoints, motion and decoder are trained by this reconstruction; the equivariance
+losses (Eq. 10 to 12) keep keypoints at the same places of a face. Pure functions.
 
-The authors compare pictures by the features of a network that was trained on ImageNet, which is a
-download; here they are those of perceptual.py, at several sizes, beside the pixels themselves.
+The authors compare pictures by features of an ImageNet network, which is a download. Here they are
+compared by the features of perceptual.py and by their pixels, at several sizes.
 """
 
 from collections.abc import Callable, Sequence
@@ -63,7 +63,7 @@ class MotionTraining(NamedTuple):
 
 
 def new_training(config: Config) -> MotionTraining:
-    """Fresh networks and optimizer. ValueError for a model that is trained in another way."""
+    """New networks and optimizer. ValueError for another model than fomm."""
     t = config.train
     card = Card(
         config.generator.model,
@@ -105,7 +105,7 @@ def averaged_net(training: MotionTraining, state: MotionState) -> FOMM:
 def reenact(
     net: FOMM, source: UInt8[Array, "b s s 3"], driving: UInt8[Array, "b s s 3"]
 ) -> UInt8[Array, "b s s 3"]:
-    """Each source with the keypoints of its driving picture, as training asks for it."""
+    """Each source, animated to the pose of its driving picture as in training."""
     wanted = net.keypoints(pixels.from_uint8(driving))
     photos = (pixels.from_uint8(source) + 1) / 2
     return pixels.to_uint8(2 * net.apply(net.variables, photos, wanted) - 1)
@@ -164,15 +164,15 @@ def make_train_step(training: MotionTraining) -> MotionStep:
 
 
 def _loss(training: MotionTraining, variables: Any, batch: Batch, rng: Array) -> Any:
-    """The weighted sum, with the moved batch statistics and the terms."""
+    """The weighted sum of the terms, with the updated batch statistics and the terms."""
     source, driving = (pixels.from_uint8(batch[name]) for name in ("source", "driving"))
     bend = random_bend(rng, len(driving))
     bent = bend.picture(driving)
-    (fakes, found, after), statistics = _forward(training.net, variables, source, driving, bent)
+    (fakes, before, after), statistics = _forward(training.net, variables, source, driving, bent)
     weights = training.objective
     terms = {
-        "equivariance_value": jnp.abs(found.value - bend.places(after.value)).mean(),
-        "equivariance_jacobian": _jacobians_differ(bend, found, after),
+        "equivariance_value": jnp.abs(before.value - bend.places(after.value)).mean(),
+        "equivariance_jacobian": _jacobians_differ(bend, before, after),
         **_unlike(training, fakes, driving),
     }
     loss = sum((getattr(weights, name) * value for name, value in terms.items()), jnp.zeros(()))
@@ -183,7 +183,7 @@ def _loss(training: MotionTraining, variables: Any, batch: Batch, rng: Array) ->
 def _forward(
     net: FOMM, variables: Any, source: Array, driving: Array, bent: Array
 ) -> tuple[tuple[Float[Array, "b s s 3"], KeyPoints, KeyPoints], dict[str, Any]]:
-    """Fakes in [-1, 1], keypoints of `driving` and of `bent`, and the moved statistics."""
+    """Fakes in [-1, 1], keypoints of `driving` and of `bent`, and the updated statistics."""
 
     def run(module: Any) -> tuple[Array, KeyPoints, KeyPoints]:
         shown = [(picture + 1) / 2 for picture in (source, driving, bent)]
@@ -199,7 +199,7 @@ def _forward(
 
 
 def _unlike(training: MotionTraining, fakes: Array, wanted: Array) -> dict[str, Array]:
-    """How pictures differ, at every size of the pyramid."""
+    """Distances of the pictures, summed over the sizes of the pyramid."""
     apart = {"pixels": jnp.zeros(()), "perceptual": jnp.zeros(())}
     for _ in range(training.objective.sizes):
         apart["pixels"] += jnp.abs(fakes - wanted).mean()
@@ -209,12 +209,12 @@ def _unlike(training: MotionTraining, fakes: Array, wanted: Array) -> dict[str, 
     return apart
 
 
-def _jacobians_differ(bend: "Bend", found: KeyPoints, after: KeyPoints) -> Float[Array, ""]:
+def _jacobians_differ(bend: "Bend", before: KeyPoints, after: KeyPoints) -> Float[Array, ""]:
     """Eq. 12: how far J(driving)^-1 (dT/dp) J(bent) is from the identity."""
-    if found.jacobian is None or after.jacobian is None:
+    if before.jacobian is None or after.jacobian is None:
         return jnp.zeros(())
     carried = motion.matmul_2x2(bend.jacobians(after.value), after.jacobian)
-    product = motion.matmul_2x2(motion.inverse_2x2(found.jacobian), carried)
+    product = motion.matmul_2x2(motion.inverse_2x2(before.jacobian), carried)
     return jnp.abs(product - jnp.eye(2)).mean()
 
 

@@ -1,7 +1,7 @@
 """Adversarial training of StarGAN and GANimation: Wasserstein with gradient penalty (WGAN-GP).
 
-A critic scores every patch of a picture and reads its labels; the generator has to please both and
-to find its way back to the photo. Losses follow Choi et al. 2018 (Eq. 1 to 6) and, for GANimation,
+A critic scores every patch of a picture and predicts its labels; the generator's fakes should
+satisfy both and translate back to the photo. Losses follow Choi et al. 2018 (Eq. 1 to 6) and, for GANimation,
 Pumarola et al. 2018 (Eq. 2 to 6); the weights are those of the authors' code. Pure functions.
 """
 
@@ -64,7 +64,7 @@ class GanTraining(NamedTuple):
 
 
 def new_training(config: Config) -> GanTraining:
-    """Fresh networks and optimizers. ValueError for a model that is trained in another way."""
+    """New networks and optimizers. ValueError for another model than stargan or ganimation."""
     t, size = config.train, config.data.size
     labels, dtype = tuple(config.conditions), jnp.dtype(config.dtype)
     hyper = {**config.generator.hyper.to_dict(), "c_dim": len(labels)}
