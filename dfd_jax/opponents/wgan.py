@@ -1,8 +1,8 @@
 """Adversarial training of StarGAN and GANimation: Wasserstein with gradient penalty (WGAN-GP).
 
 A critic scores every patch of a picture and predicts its labels; the generator's fakes should
-satisfy both and translate back to the photo. Losses follow Choi et al. 2018 (Eq. 1 to 6) and, for GANimation,
-Pumarola et al. 2018 (Eq. 2 to 6); the weights are those of the authors' code. Pure functions.
+satisfy both and translate back to the photo. Losses follow Choi et al. 2018 (Eq. 1 to 6) and, for
+GANimation, Pumarola et al. 2018 (Eq. 2 to 6), weighted as in the authors' code. Pure functions.
 """
 
 from collections.abc import Callable, Sequence
