@@ -23,8 +23,8 @@ def _fields() -> Config:
     config.seed = 0
     config.data = common.photos_section()
     config.photos = 0  # of the test split; 0: all
-    # Side of the face crop in the files; 0: photos as they are. The paper's files are as large as
-    # the network's input.
+    # Side of the photos' region in the files. The paper's files are as large as the network's
+    # input; 0 takes photos as they are.
     config.region = 64
     config.batch_size = 16
     config.generators = ml_collections.ConfigDict()  # name → weights file

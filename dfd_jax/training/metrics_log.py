@@ -53,8 +53,8 @@ class MetricsWriter:
 
 
 def _events(workdir: pathlib.Path, **options: Any) -> Any:
-    """TensorBoard's writer. Imported late: if PyTorch is installed the import takes seconds, which
-    would delay the first step.
+    """TensorBoard's writer. Imported late: with PyTorch beside it that takes seconds, for which a
+    first training step need not wait.
     """
     from tensorboardX import SummaryWriter
 
@@ -62,7 +62,7 @@ def _events(workdir: pathlib.Path, **options: Any) -> Any:
 
 
 def write_image(workdir: pathlib.Path, step: int, name: str, pixels: np.ndarray) -> None:
-    """Add one picture (uint8 [h, w, 3]) to the run's TensorBoard events."""
+    """One picture (uint8 [h, w, 3]) for TensorBoard, beside the events that are there."""
     with _events(workdir) as events:
         events.add_image(name, pixels, step, dataformats="HWC")
 
