@@ -54,15 +54,15 @@ def console() -> Console:
     return terminal if terminal.is_terminal else Console(width=120)
 
 
-def keep_compiled(folder: pathlib.Path | None = None) -> None:
-    """Keep compiled programs for later starts, by default in the user's cache folder.
+def keep_compiled() -> None:
+    """Keep compiled programs for later starts, in the user's cache folder.
 
     JAX_COMPILATION_CACHE_DIR takes precedence if it is set.
     """
     if os.environ.get("JAX_COMPILATION_CACHE_DIR"):
         return
     base = pathlib.Path(os.environ.get("XDG_CACHE_HOME") or pathlib.Path.home() / ".cache")
-    jax.config.update("jax_compilation_cache_dir", str(folder or base / "dfd_jax" / "xla"))
+    jax.config.update("jax_compilation_cache_dir", str(base / "dfd_jax" / "xla"))
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.1)  # JAX's default is 1
 
 

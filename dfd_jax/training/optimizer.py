@@ -20,11 +20,10 @@ def make_optimizer(
     *,
     warmup: int = 20,
     clip: float = 1.0,
-    betas: tuple[float, float] = (0.9, 0.999),
 ) -> optax.GradientTransformation:
     """Adam on gradients whose global norm has been clipped to `clip`."""
     schedule = learning_rate_schedule(learning_rate, steps, warmup)
-    return optax.chain(optax.clip_by_global_norm(clip), optax.adam(schedule, *betas))
+    return optax.chain(optax.clip_by_global_norm(clip), optax.adam(schedule))
 
 
 def moved_average(averaged: Any, new: Any, decay: float, step: Int[Array, ""]) -> Any:
