@@ -13,6 +13,8 @@ from rich.console import Console
 
 from dfd_jax.runtime import memory, processes
 
+flags.disclaim_key_flags()  # --help of a command then shows the flags that are defined here
+
 
 def run(
     main: Callable[[], None],

@@ -8,6 +8,7 @@ from typing import Any
 
 import jax
 import numpy as np
+from absl import logging
 
 from dfd_jax.runtime.progress import StepProgress
 
@@ -42,9 +43,10 @@ class MetricsWriter:
         with self._path.open("a", encoding="utf-8") as file:
             file.write(json.dumps(record) + "\n")
         self._events = self._events or self._open()
-        for name, value in values.items():
-            self._events.add_scalar(name, value, step)
-        self._events.flush()
+        if self._events:
+            for name, value in values.items():
+                self._events.add_scalar(name, value, step)
+            self._events.flush()
 
     def close(self) -> None:
         """Finish the event file."""
@@ -53,18 +55,30 @@ class MetricsWriter:
 
 
 def _events(workdir: pathlib.Path, **options: Any) -> Any:
-    """TensorBoard's writer. Imported late: with PyTorch beside it that takes seconds, for which a
-    first training step need not wait.
-    """
-    from tensorboardX import SummaryWriter
+    """TensorBoard's writer; None without tensorboardX."""
+    writer = _summary_writer()
+    return writer and writer(str(workdir), **options)
 
-    return SummaryWriter(str(workdir), **options)
+
+@functools.cache  # the warning appears once
+def _summary_writer() -> Any:
+    """tensorboardX's SummaryWriter, or None with one warning. Imported late: where PyTorch is
+    installed the import takes seconds, and the first training step need not wait for it.
+    """
+    try:
+        from tensorboardX import SummaryWriter
+    except ImportError:
+        logging.warning("no TensorBoard events are written: pip install 'dfd-jax[tensorboard]'")
+        return None
+    return SummaryWriter
 
 
 def write_image(workdir: pathlib.Path, step: int, name: str, pixels: np.ndarray) -> None:
     """One picture (uint8 [h, w, 3]) for TensorBoard, beside the events that are there."""
-    with _events(workdir) as events:
+    events = _events(workdir)
+    if events:
         events.add_image(name, pixels, step, dataformats="HWC")
+        events.close()
 
 
 def replace_text(path: pathlib.Path, text: str) -> None:
