@@ -41,10 +41,12 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
     documents.
     """
     lines = []
-    for path in sorted(RESULTS.glob("*.md")):
-        title, summary, content = _page(path)
-        files.append(File.generated(config, f"results/{path.name}", content=content))
-        lines.append(f"* [{title}]({path.name}): {summary}")
+    for group, pattern in GROUPS.items():
+        lines += ["", f"## {group}", ""]
+        for path in sorted(RESULTS.glob(f"{pattern}.md")):
+            title, summary, content = _page(path)
+            files.append(File.generated(config, f"results/{path.name}", content=content))
+            lines.append(f"* [{title}]({path.name}): {summary}")
     for path in [*RESULTS.glob("*.svg"), *RESULTS.glob("*.png")]:
         files.append(File.generated(config, f"results/{path.name}", abs_src_path=str(path)))
     index = files.get_file_from_path("results/index.md")
@@ -57,9 +59,10 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
 
 
 def _page(path: pathlib.Path) -> tuple[str, str, str]:
-    """A result's title, its first paragraph, and the page."""
+    """A result's title, its first sentence, and the page."""
     text = path.read_text(encoding="utf-8").replace("(../README.md)", "(../metrics.md)")
     if not text.startswith("# "):
         text = f"# {TITLES.get(path.stem, path.stem)}\n\n{text}"
     title, summary = text.split("\n\n")[:2]
-    return title.removeprefix("# "), " ".join(summary.split()), text
+    sentence = " ".join(summary.split()).partition(". ")[0].rstrip(".")
+    return title.removeprefix("# "), f"{sentence}.", text
