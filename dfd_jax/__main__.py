@@ -3,6 +3,7 @@
 Every command is a module that `python -m` runs as well; here it runs in the same way.
 """
 
+import os
 import runpy
 import sys
 
@@ -43,6 +44,8 @@ def main() -> None:
         sys.exit(2)
     else:
         del sys.argv[1]
+        if os.getcwd() not in sys.path:  # config files import each other from there
+            sys.path.insert(0, os.getcwd())
         runpy.run_module(COMMANDS[name][0], run_name="__main__", alter_sys=True)
 
 

@@ -1,6 +1,7 @@
 """Pages that MkDocs makes of files elsewhere in the repository: nothing is copied by hand."""
 
 import pathlib
+import re
 from typing import Any
 
 from mkdocs.config.defaults import MkDocsConfig
@@ -64,5 +65,5 @@ def _page(path: pathlib.Path) -> tuple[str, str, str]:
     if not text.startswith("# "):
         text = f"# {TITLES.get(path.stem, path.stem)}\n\n{text}"
     title, summary = text.split("\n\n")[:2]
-    sentence = " ".join(summary.split()).partition(". ")[0].rstrip(".")
-    return title.removeprefix("# "), f"{sentence}.", text
+    sentence = re.split(r"(?<=\.)\s(?=[A-Z])", " ".join(summary.split()))[0]
+    return title.removeprefix("# "), sentence, text

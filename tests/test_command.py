@@ -52,6 +52,17 @@ def test_a_command_gets_its_arguments_and_its_status_is_passed_on(monkeypatch, c
     assert "found one path, expected INPUT... OUTPUT" in capsys.readouterr().err
 
 
+def test_a_command_imports_from_the_current_folder_as_python_m_does(tmp_path, monkeypatch, capsys):
+    (tmp_path / "neighbour.py").write_text("WORD = 'found'")
+    (tmp_path / "probe.py").write_text("import neighbour; print(neighbour.WORD)")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", [path for path in sys.path if path not in ("", str(tmp_path))])
+    monkeypatch.setattr(sys, "argv", ["dfd-jax", "probe"])
+    monkeypatch.setitem(command.COMMANDS, "probe", ("probe", ""))
+    command.main()
+    assert capsys.readouterr().out == "found\n"
+
+
 def test_the_flags_of_a_training_are_shown():
     shown = run("train", "--help").stdout
     assert "Train a perturber" in shown
