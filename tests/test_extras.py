@@ -16,9 +16,9 @@ def no_tensorboard(monkeypatch):
     warnings = []
     monkeypatch.setitem(sys.modules, "tensorboardX", None)
     monkeypatch.setattr(metrics_log.logging, "warning", warnings.append)
-    metrics_log._summary_writer.cache_clear()
+    metrics_log._warn_once.cache_clear()
     yield warnings
-    metrics_log._summary_writer.cache_clear()
+    metrics_log._warn_once.cache_clear()
 
 
 def test_a_run_without_tensorboard_writes_its_metrics_and_says_so_once(tmp_path, no_tensorboard):

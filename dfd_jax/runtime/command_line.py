@@ -37,6 +37,7 @@ def run(
     flags.DEFINE_string("workdir", None, f"Folder of the run{usual}.", required=not with_config)
     if distributed:
         processes.define_flags()
+        flags.adopt_module_key_flags(processes)
     app.run(lambda argv: _guarded(main, argv, distributed))
 
 

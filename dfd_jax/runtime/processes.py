@@ -13,8 +13,6 @@ import numpy as np
 from absl import flags
 from jax.experimental import multihost_utils
 
-flags.disclaim_key_flags()  # --help of a command then shows the flags that are defined here
-
 LOST_AFTER = 30  # seconds without a sign of life after which the others give up
 AGREE_EVERY = 10  # steps
 COMPILING = 3600  # seconds that the first may wait for the last

@@ -55,26 +55,24 @@ class MetricsWriter:
 
 
 def _events(workdir: pathlib.Path, **options: Any) -> Any:
-    """TensorBoard's writer; None without tensorboardX."""
-    writer = _summary_writer()
-    return writer and writer(str(workdir), **options)
-
-
-@functools.cache  # the warning appears once
-def _summary_writer() -> Any:
-    """tensorboardX's SummaryWriter, or None with one warning. Imported late: where PyTorch is
-    installed the import takes seconds, and the first training step need not wait for it.
+    """TensorBoard's writer. Imported late: if PyTorch is installed the import takes seconds, which
+    would delay the first step.
     """
     try:
         from tensorboardX import SummaryWriter
     except ImportError:
-        logging.warning("no TensorBoard events are written: pip install 'dfd-jax[tensorboard]'")
+        _warn_once()
         return None
-    return SummaryWriter
+    return SummaryWriter(str(workdir), **options)
+
+
+@functools.cache
+def _warn_once() -> None:
+    logging.warning("no TensorBoard events are written: pip install 'dfd-jax[tensorboard]'")
 
 
 def write_image(workdir: pathlib.Path, step: int, name: str, pixels: np.ndarray) -> None:
-    """One picture (uint8 [h, w, 3]) for TensorBoard, beside the events that are there."""
+    """Add one picture (uint8 [h, w, 3]) to the run's TensorBoard events."""
     events = _events(workdir)
     if events:
         events.add_image(name, pixels, step, dataformats="HWC")
