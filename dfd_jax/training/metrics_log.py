@@ -56,7 +56,7 @@ class MetricsWriter:
 
 def _events(workdir: pathlib.Path, **options: Any) -> Any:
     """TensorBoard's writer. Imported late: if PyTorch is installed the import takes seconds, which
-    would delay the first step.
+    would delay the first step. None without tensorboardX.
     """
     try:
         from tensorboardX import SummaryWriter
