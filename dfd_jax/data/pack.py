@@ -11,12 +11,14 @@ are JPEG files of high quality; lists of places in the photos (landmarks, boxes)
 """
 
 import argparse
+import importlib
 import json
 import os
 import pathlib
 import shutil
 import sys
 from collections.abc import Sequence
+from typing import Any
 
 from rich.console import Console
 
@@ -64,6 +66,7 @@ def pack(
     ValueError if there is no photo, `per_shard` or `square` is not positive, or `packed` exists.
     """
     root, target = pathlib.Path(source), pathlib.Path(packed)
+    _array_record()
     inner = celeba.PHOTOS if (root / "list_attr_celeba.txt").exists() else "."
     names = list_images(root / inner)
     if not names:
@@ -94,14 +97,23 @@ def _write(
     stem: pathlib.Path, folder: pathlib.Path, names: Sequence[str], square: int | None
 ) -> None:
     """One shard, and the names of its photos."""
-    from array_record.python.array_record_module import ArrayRecordWriter
-
-    writer = ArrayRecordWriter(os.fspath(stem.with_suffix(SUFFIX)), OPTIONS)
+    writer = _array_record().ArrayRecordWriter(os.fspath(stem.with_suffix(SUFFIX)), OPTIONS)
     for name in names:
         writer.write(_record((folder / name).read_bytes(), square))
     writer.close()
     lines = "".join(json.dumps(name) + "\n" for name in names)
     stem.with_suffix(NAMES).write_text(lines, encoding="utf-8")
+
+
+def _array_record() -> Any:
+    """The package that writes shards. ValueError if it is not installed."""
+    try:
+        return importlib.import_module("array_record.python.array_record_module")
+    except ImportError as error:
+        raise ValueError(
+            "packing needs the package array_record, which has no wheels for Windows: "
+            "pip install 'dfd-jax[shards]'"
+        ) from error
 
 
 def _record(content: bytes, square: int | None) -> bytes:

@@ -13,6 +13,8 @@ from rich.console import Console
 
 from dfd_jax.runtime import processes
 
+flags.disclaim_key_flags()  # --help of a command then shows the flags that are defined here
+
 
 def run(
     main: Callable[[], None],
@@ -36,6 +38,7 @@ def run(
     flags.DEFINE_string("workdir", None, f"Folder of the run{note}.", required=not with_config)
     if distributed:
         processes.define_flags()
+        flags.adopt_module_key_flags(processes)
     app.run(lambda argv: _guarded(main, argv, distributed))
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import jax
 import numpy as np
+from absl import logging
 
 from dfd_jax.runtime.progress import StepProgress
 
@@ -42,9 +43,10 @@ class MetricsWriter:
         with self._path.open("a", encoding="utf-8") as file:
             file.write(json.dumps(record) + "\n")
         self._events = self._events or self._open()
-        for name, value in values.items():
-            self._events.add_scalar(name, value, step)
-        self._events.flush()
+        if self._events:
+            for name, value in values.items():
+                self._events.add_scalar(name, value, step)
+            self._events.flush()
 
     def close(self) -> None:
         """Close the event file."""
@@ -53,18 +55,28 @@ class MetricsWriter:
 
 
 def _events(workdir: pathlib.Path, **options: Any) -> Any:
-    """TensorBoard's writer. Imported late: with PyTorch beside it that takes seconds, for which a
-    first training step need not wait.
+    """TensorBoard's writer. Imported late: if PyTorch is installed the import takes seconds, which
+    would delay the first step. None without tensorboardX.
     """
-    from tensorboardX import SummaryWriter
-
+    try:
+        from tensorboardX import SummaryWriter
+    except ImportError:
+        _warn_once()
+        return None
     return SummaryWriter(str(workdir), **options)
 
 
+@functools.cache
+def _warn_once() -> None:
+    logging.warning("no TensorBoard events are written: pip install 'dfd-jax[tensorboard]'")
+
+
 def write_image(workdir: pathlib.Path, step: int, name: str, pixels: np.ndarray) -> None:
-    """One picture (uint8 [h, w, 3]) for TensorBoard, beside the events that are there."""
-    with _events(workdir) as events:
+    """Add one picture (uint8 [h, w, 3]) to the run's TensorBoard events."""
+    events = _events(workdir)
+    if events:
         events.add_image(name, pixels, step, dataformats="HWC")
+        events.close()
 
 
 def replace_text(path: pathlib.Path, text: str) -> None:
