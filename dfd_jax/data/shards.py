@@ -10,7 +10,7 @@ import os
 import pathlib
 import re
 from collections.abc import Sequence
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 from dfd_jax.data.images import list_images
 
@@ -18,6 +18,7 @@ SUFFIX = ".array_record"
 NAMES = ".names"
 
 
+@runtime_checkable
 class Records(Protocol):
     """Encoded photos by their place."""
 
@@ -42,6 +43,7 @@ class Packed(NamedTuple):
         return bytes(self.records[self.place])
 
 
+@runtime_checkable
 class Photos(Protocol):
     """Photos of a folder, by their relative paths."""
 

@@ -5,8 +5,8 @@ import json
 
 import numpy as np
 import pytest
-from conftest import tiny_network
 from rich.console import Console
+from tiny_networks import tiny_network
 
 from configs import stargan
 from dfd_jax import models

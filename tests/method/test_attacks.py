@@ -7,8 +7,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import seeded_weights
-from conftest import NAMES, tiny_network
 from make_golden import REFERENCE, on_grid
+from tiny_networks import NAMES, tiny_network
 
 from converters import core
 from converters.__main__ import CONVERTERS

@@ -6,7 +6,7 @@ import jax
 import numpy as np
 import optax
 import pytest
-from conftest import DETECTORS, NAMES, tiny_network
+from tiny_networks import DETECTORS, NAMES, tiny_network
 
 from dfd_jax import pixels
 from dfd_jax.data.expressions import ACTION_UNITS

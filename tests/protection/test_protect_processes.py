@@ -11,12 +11,10 @@ import time
 import pytest
 from protect_helpers import (
     hashes,
-    photos_fixture,  # noqa: F401
     pixels,
     records,
     run,
     save,
-    workdir_fixture,  # noqa: F401
 )
 
 from dfd_jax.protection.manifest import Manifest

@@ -13,12 +13,10 @@ import pytest
 from protect_helpers import (
     hashes,
     network,
-    photos_fixture,  # noqa: F401
     pixels,
     records,
     run,
     save,
-    workdir_fixture,  # noqa: F401
 )
 
 from dfd_jax import models, protect

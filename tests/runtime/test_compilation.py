@@ -5,7 +5,7 @@ import pathlib
 import jax
 import numpy as np
 import pytest
-from conftest import NAMES, tiny_network
+from tiny_networks import NAMES, tiny_network
 
 from dfd_jax.evaluation import inference
 from dfd_jax.runtime import command_line

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
-from conftest import NAMES
+from tiny_networks import NAMES
 
 from dfd_jax.method import channel
 from dfd_jax.method.budget import Budget

@@ -1,7 +1,7 @@
 """The small generators that ship do what their cards say, on photos they have not seen."""
 
 import pytest
-from conftest import SHARED
+from tiny_networks import SHARED
 
 from configs import generator_fomm, generator_ganimation
 from dfd_jax import models
