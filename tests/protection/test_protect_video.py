@@ -241,7 +241,7 @@ def test_a_killed_run_leaves_no_half_file_and_the_next_begins_anew(workdir, tmp_
     while not (output / ".part-a.mp4").exists() and process.poll() is None:
         time.sleep(0.01)
     process.send_signal(number)
-    shown, _ = process.communicate(timeout=120)
+    shown, _ = process.communicate(timeout=600)
     assert not (output / "a.mp4").exists()
     assert (output / "manifest.jsonl").read_text() == ""
     if number == signal.SIGINT:
