@@ -15,6 +15,9 @@ from converters import core, fomm
 from dfd_jax import models
 
 
+pytestmark = pytest.mark.slow  # a network of the published size
+
+
 @pytest.fixture(scope="module")
 def net():
     state = seeded_weights.state_dict("fomm_generator")
