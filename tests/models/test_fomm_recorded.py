@@ -14,7 +14,6 @@ from make_golden import REFERENCE, cut
 from converters import core, fomm
 from dfd_jax import models
 
-
 pytestmark = pytest.mark.slow  # a network of the published size
 
 
