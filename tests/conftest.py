@@ -7,8 +7,6 @@ import pathlib
 import shutil
 import tempfile
 
-import jaxtyping
-
 
 def add_xla_flag(name: str, value: int) -> None:
     """Sets an XLA flag unless the caller's XLA_FLAGS already do."""
@@ -39,8 +37,9 @@ if "JAX_COMPILATION_CACHE_DIR" not in os.environ:  # JAX's keys tell processors 
     os.environ["JAX_COMPILATION_CACHE_DIR"] = cache_folder()
     os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0.2"
 
-# Every call into these packages has its argument types and array shapes checked.
-jaxtyping.install_import_hook(["dfd_jax", "converters", "experiments"], "type_checks.check")
+import type_checks  # after the environment, which JAX reads when it is imported
+
+type_checks.install()
 
 import jax
 import numpy as np
