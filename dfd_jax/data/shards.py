@@ -43,29 +43,6 @@ class Packed(NamedTuple):
         return bytes(self.records[self.place])
 
 
-@runtime_checkable
-class Photos(Protocol):
-    """Photos of a folder, by their relative paths."""
-
-    @property
-    def names(self) -> list[str]:
-        """The photos that are there, sorted."""
-        ...
-
-    def find(self, name: str) -> tuple[str, bytes | None]:
-        """What the functions of images.py take: where a photo is, and its bytes if it is packed."""
-        ...
-
-
-def open_photos(folder: str | os.PathLike[str]) -> Photos:
-    """The photos packed in the shards of a folder, or if it has none, the photo files below it.
-
-    ValueError if it is no folder, or shards are missing or do not fit their names.
-    """
-    shards = list_shards(folder)
-    return Shards(folder, shards) if shards else Files(folder)
-
-
 class Files:
     """The photo files in a folder and below it."""
 
@@ -99,6 +76,18 @@ class Shards:
         photo = self._photos.get(name)
         content = None if photo is None else photo.read_bytes()
         return os.path.join(self._folder, name), content
+
+
+Photos = Files | Shards
+
+
+def open_photos(folder: str | os.PathLike[str]) -> Photos:
+    """The photos packed in the shards of a folder, or if it has none, the photo files below it.
+
+    ValueError if it is no folder, or shards are missing or do not fit their names.
+    """
+    shards = list_shards(folder)
+    return Shards(folder, shards) if shards else Files(folder)
 
 
 def list_shards(folder: str | os.PathLike[str]) -> list[pathlib.Path]:

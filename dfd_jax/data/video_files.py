@@ -158,7 +158,7 @@ def upright_rgb(frame: av.VideoFrame) -> Pixels:
     return np.ascontiguousarray((pixels.swapaxes(0, 1) if swap else pixels)[flips])
 
 
-def as_stored(pixels: Pixels, frame: av.VideoFrame) -> Pixels:
+def as_stored(pixels: Pixels, frame: av.VideoFrame) -> UInt8[np.ndarray, "_ _ 3"]:
     """An upright picture turned as `frame` is stored: undoes what `upright_rgb` turned."""
     swap, flips = _turn(display_matrix(frame))
     return np.ascontiguousarray(pixels[flips].swapaxes(0, 1) if swap else pixels[flips])

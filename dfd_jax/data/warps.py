@@ -179,7 +179,7 @@ def _check(
         raise ValueError(f"found scale {pose.scale}, expected a positive one: 1 keeps the size")
 
 
-def _bilinear(pixels: Pixels, x: Field, y: Field) -> Float32[np.ndarray, "s s 3"]:
+def _bilinear(pixels: Pixels, x: Field, y: Field) -> Float[np.ndarray, "s s 3"]:
     """The picture at these pixels; beyond the border its last pixels go on."""
     last = len(pixels) - 1
     x, y = np.clip(x, 0, last), np.clip(y, 0, last)
