@@ -42,6 +42,7 @@ import type_checks  # after the environment, which JAX reads when it is imported
 type_checks.install()
 
 import jax
+import jaxtyping
 import numpy as np
 import pytest
 from absl import flags
@@ -61,6 +62,14 @@ def forget_compiled_programs():
     yield
     jax.clear_caches()
     gc.collect()
+
+
+@pytest.fixture
+def without_type_checks():
+    """For what a function says to arguments of another type, and for stand-ins of a network."""
+    jaxtyping.config.update("jaxtyping_disable", True)
+    yield
+    jaxtyping.config.update("jaxtyping_disable", False)
 
 
 @pytest.fixture

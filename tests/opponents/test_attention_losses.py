@@ -58,11 +58,8 @@ def test_the_gradient_pulls_regions_to_centres_and_apart_from_each_other():
     @functools.partial(jax.jit, static_argnames="outer_margin")
     def gradient(vectors, centres, outer_margin):
         settings = AttentionLosses(inner_margins=(0.0, 0.0), outer_margin=outer_margin)
-        return jax.grad(
-            lambda v: attention_losses.independence(v, centres, jnp.zeros(1, bool), 0.1, settings)[
-                0
-            ]
-        )(vectors)
+        fixed = (centres, jnp.zeros(1, bool), jnp.float32(0.1), settings)
+        return jax.grad(lambda v: attention_losses.independence(v, *fixed)[0])(vectors)
 
     centres = jnp.stack([AXES[0], -AXES[0]])
     outside = centres[None] * 1.5
