@@ -22,7 +22,7 @@ from jaxtyping import UInt8
 
 from dfd_jax.data.images import UnreadableImage
 
-Pixels = UInt8[np.ndarray, "h w 3"]
+Pixels = UInt8[np.ndarray, "_ _ 3"]
 Path = str | os.PathLike[str]
 
 USUAL_RATE = Fraction(25)  # of a file that does not say how many frames a second it has
@@ -158,7 +158,7 @@ def upright_rgb(frame: av.VideoFrame) -> Pixels:
     return np.ascontiguousarray((pixels.swapaxes(0, 1) if swap else pixels)[flips])
 
 
-def as_stored(pixels: Pixels, frame: av.VideoFrame) -> UInt8[np.ndarray, "_ _ 3"]:
+def as_stored(pixels: Pixels, frame: av.VideoFrame) -> Pixels:
     """An upright picture turned as `frame` is stored: undoes what `upright_rgb` turned."""
     swap, flips = _turn(display_matrix(frame))
     return np.ascontiguousarray(pixels[flips].swapaxes(0, 1) if swap else pixels[flips])

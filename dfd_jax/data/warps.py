@@ -192,7 +192,7 @@ def _bilinear(pixels: Pixels, x: Field, y: Field) -> Float[np.ndarray, "s s 3"]:
     return upper * (1 - down) + lower * down
 
 
-def _inside(pixels: Pixels, points: Float[np.ndarray, "5 2"]) -> Vector:
+def _inside(pixels: Pixels, points: Float[np.ndarray, "5 2"]) -> Float32[np.ndarray, "3"]:
     """The colour inside the mouth under the light of this photo, by what the nose looks like."""
     x, y = np.clip(np.round(points[2]), 0, len(pixels) - 1).astype(int)
     return INSIDE * np.float32(np.clip(pixels[y, x].mean() / 150, 0.4, 1.2))
