@@ -16,7 +16,7 @@ from jaxtyping import Float, Float32, UInt8
 from dfd_jax.data import warp_maps
 from dfd_jax.data.expressions import ACTION_UNITS, expression_vectors
 from dfd_jax.data.pipeline import Example
-from dfd_jax.data.warp_maps import Field, Pose, Vector
+from dfd_jax.data.warp_maps import Field, Pose
 
 Pixels = UInt8[np.ndarray, "s s 3"]
 
