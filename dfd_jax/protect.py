@@ -20,7 +20,7 @@ from dfd_jax import models
 from dfd_jax.data.video_rewriting import LOSSLESS
 from dfd_jax.method.protector import Protector
 from dfd_jax.models.frozen import Perturber
-from dfd_jax.protection import work_split
+from dfd_jax.protection import inputs, work_split
 from dfd_jax.protection.console import Summary
 from dfd_jax.protection.inputs import Job
 from dfd_jax.protection.manifest import Manifest
