@@ -35,7 +35,8 @@ add_xla_flag("xla_force_host_platform_device_count", 8)
 add_xla_flag("xla_backend_optimization_level", 0)  # tests mostly compile: this halves it
 if "JAX_COMPILATION_CACHE_DIR" not in os.environ:  # JAX's keys tell processors and flags apart
     os.environ["JAX_COMPILATION_CACHE_DIR"] = cache_folder()
-    os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0.2"
+    # reading the smallest program takes a third of the time of compiling it
+    os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0"
 
 import type_checks  # after the environment, which JAX reads when it is imported
 
