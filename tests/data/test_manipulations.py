@@ -96,6 +96,7 @@ def test_a_pair_is_the_photo_and_its_fake_under_the_same_kind_of_augmentation(ph
     np.testing.assert_array_equal(pair["attributes"], example["attributes"])
 
 
+@pytest.mark.usefixtures("without_type_checks")
 def test_ready_made_fakes_take_their_share(photo, monkeypatch):
     monkeypatch.setattr(manipulations, "augment", lambda picture, rng: picture)
     black = [Face(np.zeros((90, 80, 3), np.uint8), np.zeros(0, np.float32), "fake")]
@@ -128,6 +129,7 @@ def test_an_evaluation_set_has_every_family_and_noise_of_every_face(photo):
     )
 
 
+@pytest.mark.usefixtures("without_type_checks")
 def test_unusable_requests_are_refused(photo):
     rng = np.random.default_rng(0)
     with pytest.raises(ValueError, match=r"unknown families \['swapped'\]"):

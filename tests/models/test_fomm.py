@@ -79,6 +79,7 @@ def test_a_whole_clip_in_one_call_equals_frame_by_frame(net, photos, monkeypatch
     assert neighbours.min() > 1e-3  # the frames differ
 
 
+@pytest.mark.slow
 def test_the_gradient_of_a_whole_clip_is_the_sum_over_its_frames(net, photos):
     condition = net.test_condition(NO_LABELS, "shake")
     goal = pictures(2, seed=3)

@@ -42,6 +42,7 @@ def copied(tree):
     return jax.tree.map(np.array, tree)
 
 
+@pytest.mark.usefixtures("without_type_checks")
 def test_the_penalty_is_that_of_the_scores_own_slope():
     """Of a critic that is linear in the picture the gradient is known: the penalty follows."""
     weights = np.random.default_rng(0).normal(size=(SIZE, SIZE, 3)).astype(np.float32)

@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from conftest import NAMES, tiny_network
+from tiny_networks import NAMES, tiny_network
 
 from dfd_jax.evaluation import inference
 from dfd_jax.runtime import command_line, processes

@@ -69,7 +69,7 @@ def test_stopped_killed_and_resumed_equals_straight(tiny_zoo, photos, finished, 
     run = runs.start(tiny_zoo, photos, tmp_path)
     runs.wait_for_step(run, tmp_path, 1)
     run.send_signal(signal.SIGTERM)
-    output, _ = run.communicate(timeout=240)
+    output, _ = run.communicate(timeout=runs.PATIENCE)
     assert run.returncode == 0, output
     assert "SIGTERM: stopped after step" in output
 
@@ -79,7 +79,7 @@ def test_stopped_killed_and_resumed_equals_straight(tiny_zoo, photos, finished, 
     run.communicate()
 
     run = runs.start(tiny_zoo, photos, tmp_path)
-    output, _ = run.communicate(timeout=240)
+    output, _ = run.communicate(timeout=runs.PATIENCE)
     assert run.returncode == 0, output
     assert "continuing from step" in output
     assert weights_of(tmp_path) == weights_of(finished[0])

@@ -50,7 +50,9 @@ def test_the_card_meets_the_floors(name, kind, request):
     assert sum(measured["generators"]["zoo:stargan"]["counts"].values()) == reals * (1 + 5)
 
 
-@pytest.mark.parametrize("name", DETECTORS)
+@pytest.mark.parametrize(
+    "name", [DETECTORS[0], *(pytest.param(n, marks=pytest.mark.slow) for n in DETECTORS[1:])]
+)
 def test_the_network_does_on_new_faces_what_its_card_says(name, evaluation_set):
     net = models.load(f"zoo:{name}")
     measured, promised = (
