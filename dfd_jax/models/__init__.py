@@ -31,6 +31,9 @@ from dfd_jax.models.generators.ganimation import AttentionGenerator, GANimation
 from dfd_jax.models.generators.stargan import Discriminator, Generator, StarGAN
 from dfd_jax.models.perturbers.resnet import ResNetPerturber
 from dfd_jax.models.perturbers.unet import UNet
+from dfd_jax.models.tpu import stargan as tpu_stargan
+from dfd_jax.models.tpu import unet as tpu_unet
+from dfd_jax.models.tpu import xception as tpu_xception
 
 ZOO = pathlib.Path(__file__).parent.parent / "zoo"
 
@@ -44,19 +47,20 @@ class Model(NamedTuple):
 
     module: type[nn.Module]
     frozen: type[FrozenNetwork]
+    on_tpu: type[nn.Module] | None = None  # the same network in the memory layouts of a TPU
 
 
 MODELS: dict[str, Model] = {
-    "stargan": Model(Generator, StarGAN),
+    "stargan": Model(Generator, StarGAN, tpu_stargan.Generator),
     "stargan_discriminator": Model(Discriminator, FrozenNetwork),
-    "ganimation": Model(AttentionGenerator, GANimation),
+    "ganimation": Model(AttentionGenerator, GANimation, tpu_stargan.AttentionGenerator),
     "resnet18": Model(ResNet18, FrozenDetector),
     "resnet50": Model(ResNet50, FrozenDetector),
-    "xception": Model(Xception, FrozenDetector),
+    "xception": Model(Xception, FrozenDetector, tpu_xception.Xception),
     "efficientnet": Model(EfficientNet, FrozenDetector),
     "multi_attentional": Model(MultiAttentional, FrozenDetector),
     "fomm": Model(FirstOrderMotionModel, FOMM),
-    "unet": Model(UNet, Perturber),
+    "unet": Model(UNet, Perturber, tpu_unet.UNet),
     "resnet_perturber": Model(ResNetPerturber, Perturber),
 }
 
@@ -177,15 +181,15 @@ def _resolve(path: str | os.PathLike[str]) -> pathlib.Path:
 
 
 def _module(card: Card, dtype: Any, platform: str | None = None) -> nn.Module:
-    """The Flax module of a card. Some have forms of the same computation that only a TPU runs
-    faster: this is where they are chosen.
+    """The Flax module of a card, for a platform: this machine's unless given.
+
+    This is where the networks of tpu/ are chosen. operations.py chooses single operations.
     """
     if card.model not in MODELS:
         raise ValueError(f"unknown model {card.model!r}; known: {', '.join(sorted(MODELS))}")
     hyper = {k: tuple(v) if isinstance(v, list) else v for k, v in card.hyper.items()}
-    module = MODELS[card.model].module
-    if "for_tpu" in module.__dataclass_fields__:
-        hyper["for_tpu"] = (platform or jax.default_backend()) == "tpu"
+    row, is_tpu = MODELS[card.model], (platform or jax.default_backend()) == "tpu"
+    module = row.on_tpu if is_tpu and row.on_tpu else row.module
     try:
         return module(**hyper, dtype=dtype)
     except TypeError as error:

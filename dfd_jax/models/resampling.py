@@ -66,3 +66,29 @@ def windows(size: int, to: int) -> Matrix:
     pixel: Any = np.arange(size)
     inside = (pixel >= start[:, None]) & (pixel < end[:, None])
     return inside / inside.sum(1, keepdims=True)
+
+
+def space_to_depth(x: Float[Array, "b h w c"], times: int = 1) -> Float[Array, "b H W d"]:
+    """Blocks of 2x2 pixels as one pixel with four times the channels, `times` times over.
+
+    Sides must be multiples of 2**times. The channels of a block are those of its upper left, upper
+    right, lower left and lower right pixel.
+    """
+    (b, h, w, c), bits = x.shape, (2,) * times
+    h, w = h >> times, w >> times
+    pairs = [axis for bit in range(times) for axis in (2 + bit, 3 + times + bit)]
+    blocks = x.reshape(b, h, *bits, w, *bits, c).transpose(0, 1, 2 + times, *pairs, 3 + 2 * times)
+    return blocks.reshape(b, h, w, 4**times * c)
+
+
+def depth_to_space(x: Float[Array, "b h w c"], times: int = 1) -> Float[Array, "b H W d"]:
+    """The inverse of `space_to_depth`.
+
+    After a 3x3 convolution this is a transposed convolution (sub-pixel convolution, Shi et al.
+    2016) whose weight gradient is fast on every platform.
+    """
+    b, h, w, c = x.shape
+    rows, columns = range(3, 3 + 2 * times, 2), range(4, 4 + 2 * times, 2)
+    pixels = x.reshape(b, h, w, *(2, 2) * times, c >> 2 * times)
+    pixels = pixels.transpose(0, 1, *rows, 2, *columns, 3 + 2 * times)
+    return pixels.reshape(b, h << times, w << times, c >> 2 * times)

@@ -12,8 +12,7 @@ import flax.linen as nn
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from dfd_jax.models import layers
-from dfd_jax.models.convolution import Conv
+from dfd_jax.models.layers import BatchNorm, Conv, DepthwiseConv
 
 NORM_EPSILON, NORM_MOMENTUM = 1e-3, 0.01  # the latter in PyTorch's sense
 SQUEEZE = 4  # channels of a block's input for each squeezed channel
@@ -121,7 +120,7 @@ class EfficientNet(nn.Module):
             x = nn.swish(self._norm(f"{name}_bn0", x, train))
         kernel = KERNELS[stage]
         pad = same_padding(side, kernel, stride)
-        depthwise = layers.DepthwiseConv(
+        depthwise = DepthwiseConv(
             kernel, stride, pad, dtype=self.dtype, name=f"{name}_depthwise_conv"
         )
         x = nn.swish(self._norm(f"{name}_bn1", depthwise(x), train))
@@ -158,7 +157,7 @@ class EfficientNet(nn.Module):
         return Conv(features, size, stride, pad, bias, dtype=self.dtype, name=name)(x)
 
     def _norm(self, name: str, x: Array, train: bool) -> Array:
-        norm = layers.BatchNorm(NORM_EPSILON, NORM_MOMENTUM, dtype=self.dtype, name=name)
+        norm = BatchNorm(NORM_EPSILON, NORM_MOMENTUM, dtype=self.dtype, name=name)
         return norm(x, train)
 
 
