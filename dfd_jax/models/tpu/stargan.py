@@ -44,9 +44,9 @@ class Trunk(stargan.Trunk):
         return nn.relu(BlockInstanceNorm(1, dtype=self.dtype, name=f"main.{index}")(x))
 
 
-class Generator(Trunk, stargan.Generator):
+class Generator(stargan.Generator, Trunk):
     """`stargan.Generator` on a TPU."""
 
 
-class AttentionGenerator(Trunk, ganimation.AttentionGenerator):
+class AttentionGenerator(ganimation.AttentionGenerator, Trunk):
     """`ganimation.AttentionGenerator` on a TPU."""
