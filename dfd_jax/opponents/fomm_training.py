@@ -21,7 +21,7 @@ from jaxtyping import Array, Float, Int, UInt8
 from dfd_jax import models, pixels
 from dfd_jax.method import perceptual
 from dfd_jax.models import layers, warp
-from dfd_jax.models.frozen import Card, FrozenNetwork
+from dfd_jax.models.frozen import Card, Network
 from dfd_jax.models.generators.fomm import FOMM, motion
 from dfd_jax.models.generators.fomm.motion import KeyPoints
 from dfd_jax.runtime import processes
@@ -55,7 +55,7 @@ class MotionTraining(NamedTuple):
     """Networks and settings of one training."""
 
     net: FOMM
-    judge: FrozenNetwork  # whose features compare pictures
+    judge: Network  # whose features compare pictures
     tx: optax.GradientTransformation
     objective: MotionObjective
     averaging: float = 0.999
@@ -121,7 +121,7 @@ def make_train_step(training: MotionTraining) -> MotionStep:
     """
 
     def update(
-        state: MotionState, judge: FrozenNetwork, batch: Batch, key: Array
+        state: MotionState, judge: Network, batch: Batch, key: Array
     ) -> tuple[MotionState, dict[str, Array]]:
         def loss(params: Any) -> Any:
             variables = {**state.variables, "params": params}

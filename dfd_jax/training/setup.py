@@ -24,7 +24,7 @@ from dfd_jax.models.frozen import (
     Card,
     FrozenDetector,
     FrozenGenerator,
-    FrozenNetwork,
+    Network,
     Perturber,
 )
 from dfd_jax.models.generators.fomm import FOMM
@@ -59,7 +59,7 @@ def driven(net: FrozenGenerator, root: str, frames: int) -> FrozenGenerator:
     return net.with_motions(clips, frames_per_photo=frames)
 
 
-def started(net: FrozenNetwork, path: str) -> FrozenNetwork:
+def started(net: Network, path: str) -> Network:
     """The network with the variables in a weights file; as it is if `path` is empty.
 
     ValueError if the file holds another network: other hyper-parameters, size or conditions.

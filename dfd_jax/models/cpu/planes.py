@@ -39,9 +39,7 @@ def _centred(x: Array, kernel: Array) -> Array:
         x = jnp.pad(x, ((0, 0), (0, 0), (0, 0), (0, 1)))
         kernel = jnp.pad(kernel, ((0, 0), (0, 0), (0, 1), (0, 0)))
     around = (len(kernel) // 2,) * 2
-    return jax.lax.conv_general_dilated(
-        x, kernel, (1, 1), (around, around), dimension_numbers=AXES
-    )
+    return jax.lax.conv_general_dilated(x, kernel, (1, 1), (around, around), dimension_numbers=AXES)
 
 
 def conv_planes(
