@@ -156,7 +156,7 @@ class FrozenDetector(Network):
         real = self.card.real_index
         if real is None:
             raise ValueError(
-                f"{self.card.model}: the card has no real_index: which output means REAL is unknown. "
+                f"{self.card.model}: the card has no real_index, which says what output means REAL. "
                 "Convert a checkpoint with a two-class head, or train one "
                 "with `python -m dfd_jax.train_detector`."
             )
