@@ -156,8 +156,8 @@ class FrozenDetector(Network):
         real = self.card.real_index
         if real is None:
             raise ValueError(
-                f"{self.card.model}: the card has no real_index, which says what output means REAL. "
-                "Convert a checkpoint with a two-class head, or train one "
+                f"{self.card.model}: the card has no real_index, so no output is known to mean "
+                "REAL. Convert a checkpoint with a two-class head, or train one "
                 "with `python -m dfd_jax.train_detector`."
             )
         photos, size = len(sets[0]), self.card.input_size

@@ -1,7 +1,7 @@
-"""PyTorch's ways to change the size of a map that the library's resize does not reproduce.
+"""Resizes of PyTorch that `jax.image.resize` does not reproduce, and space-to-depth.
 
-Each is linear in rows and in columns, so it is a pair of small constant matrices: two matrix
-products, fast on every backend in both directions, where indexing would give gathers and scatters.
+Each resize is linear in rows and in columns: two products with small constant matrices, fast on
+every platform in both directions. Indexing would give gathers and scatters.
 """
 
 from typing import Any
@@ -39,8 +39,8 @@ def adaptive_average(
 def resample(
     maps: Float[Array, "b h w c"], rows: Matrix, columns: Matrix
 ) -> Float[Array, "b H W c"]:
-    """Maps whose rows and columns are these combinations of the given rows and columns."""
-    exact = jax.lax.Precision.HIGHEST  # fewer bits would blur what is meant to be copied
+    """Maps times a matrix for the rows and one for the columns."""
+    exact = jax.lax.Precision.HIGHEST  # in bfloat16, copied pixels would be rounded
 
     def along(axes: str, matrix: Matrix, x: Array) -> Array:
         if np.array_equal(matrix, np.eye(len(matrix))):
@@ -51,7 +51,7 @@ def resample(
 
 
 def aligned(size: int, to: int) -> Matrix:
-    """What `bilinear_aligned` multiplies with to bring `size` pixels to `to`."""
+    """The matrix of `bilinear_aligned` from `size` pixels to `to`."""
     at = np.arange(to) * ((size - 1) / (to - 1) if to > 1 else 0.0)
     return np.maximum(0.0, 1.0 - np.abs(at[:, None] - np.arange(size)))
 
@@ -61,7 +61,7 @@ def _nearest(size: int, to: int) -> Matrix:
 
 
 def windows(size: int, to: int) -> Matrix:
-    """What `adaptive_average` multiplies with to bring `size` pixels to `to`."""
+    """The matrix of `adaptive_average` from `size` pixels to `to`."""
     start, end = np.arange(to) * size // to, -(-(np.arange(to) + 1) * size // to)
     pixel: Any = np.arange(size)
     inside = (pixel >= start[:, None]) & (pixel < end[:, None])

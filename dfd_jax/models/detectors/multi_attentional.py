@@ -104,10 +104,10 @@ class MultiAttentional(nn.Module):
             if name not in stages or name == "logits":
                 known = ", ".join(n for n in stages if n != "logits")
                 raise ValueError(f"MultiAttentional: no stage {name!r} in {self.backbone}: {known}")
-        found = (stages[self.feature_layer], stages[self.attention_layer], stages["final"])
-        for name, array in zip(("features", "deep_features", "final"), found, strict=True):
+        picked = (stages[self.feature_layer], stages[self.attention_layer], stages["final"])
+        for name, array in zip(("features", "deep_features", "final"), picked, strict=True):
             self.sow("intermediates", name, array)
-        return found
+        return picked
 
     def _pool_final(self, final: Array, attention: Array, train: bool) -> Array:
         """The last features where the maps together look: [b mid_dims]."""
