@@ -47,9 +47,7 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--mean", type=float, nargs=3, metavar=("R", "G", "B"), help="in [0, 1]")
     parser.add_argument("--std", type=float, nargs=3, metavar=("R", "G", "B"), help="in [0, 1]")
     parser.add_argument("--real-index", type=int, choices=(0, 1), help="which output means REAL")
-    parser.add_argument(
-        "--condition", nargs="+", metavar="LABEL", help="label names in order"
-    )
+    parser.add_argument("--condition", nargs="+", metavar="LABEL", help="label names in order")
     parser.add_argument(
         "--align-corners",
         action="store_true",
