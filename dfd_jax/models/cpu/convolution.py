@@ -50,7 +50,7 @@ def grouped_conv(
     x: Float[Array, "b h w g c"], kernel: Float[Array, "k k c g*d"]
 ) -> Float[Array, "b h w g d"]:
     """`operations.grouped_conv` as one convolution after the other."""
-    groups, around = x.shape[-2], (len(kernel) // 2,) * 2
+    groups, around = x.shape[-2], (len(kernel) // 2, len(kernel) // 2)
     kernels = jnp.split(kernel, groups, -1)
     each = [_plain(x[..., g, :], kernels[g], 1, around) for g in range(groups)]
     return jnp.stack(each, -2)
@@ -118,7 +118,7 @@ def _doubling(x: Array, kernel: Array) -> Array:
 
 _halving.defvjp(
     lambda x, kernel: (_strided(x, kernel), (x, kernel)),
-    lambda inputs, y: (_doubling(y, inputs[1]), _kernel_gradient(*inputs, y, 2)),
+    lambda inputs, y: (_doubling(y, inputs[1]), _kernel_gradient(inputs[0], inputs[1], y, 2)),
 )
 _doubling.defvjp(
     lambda x, kernel: (_sub_pixel(x, kernel), (x, kernel)),
@@ -136,6 +136,6 @@ _wide_3x3.defvjp(
     lambda x, kernel: (winograd.conv_3x3(x, kernel), (x, kernel)),
     lambda inputs, y: (
         winograd.conv_3x3(y, inputs[1][::-1, ::-1].swapaxes(2, 3)),
-        _kernel_gradient(*inputs, y, 1),
+        _kernel_gradient(inputs[0], inputs[1], y, 1),
     ),
 )

@@ -38,7 +38,7 @@ def _centred(x: Array, kernel: Array) -> Array:
     if kernel.shape[2:] == SLOW:  # one more channel, of zeros
         x = jnp.pad(x, ((0, 0), (0, 0), (0, 0), (0, 1)))
         kernel = jnp.pad(kernel, ((0, 0), (0, 0), (0, 1), (0, 0)))
-    around = (len(kernel) // 2,) * 2
+    around = (len(kernel) // 2, len(kernel) // 2)
     return jax.lax.conv_general_dilated(x, kernel, (1, 1), (around, around), dimension_numbers=AXES)
 
 
