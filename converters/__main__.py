@@ -1,6 +1,6 @@
-"""python -m converters NAME CHECKPOINT OUT.safetensors: a PyTorch checkpoint as one of our files.
+"""python -m converters NAME CHECKPOINT OUT.safetensors: convert a PyTorch checkpoint.
 
-Sizes of the network are read off the checkpoint; the options say what a checkpoint cannot tell.
+The sizes of the network come from the checkpoint; options give what it does not hold.
 """
 
 import argparse
@@ -36,39 +36,39 @@ CONVERTERS = {
 
 
 def parse(argv: Sequence[str] | None) -> argparse.Namespace:
-    """The command line. Exits with a usage message if it is wrong."""
+    """Parse the command line. Exits with a usage message if it is wrong."""
     parser = argparse.ArgumentParser(prog="python -m converters", description=__doc__)
     parser.add_argument("name", choices=CONVERTERS, help="the network in the checkpoint")
     parser.add_argument("checkpoint", type=pathlib.Path, help=".ckpt, .pth, .pt, .p file")
     parser.add_argument(
-        "out", type=pathlib.Path, help="NAME.safetensors; NAME.json comes beside it"
+        "out", type=pathlib.Path, help="NAME.safetensors; its card is written as NAME.json"
     )
     parser.add_argument("--input-size", type=int, metavar="PX", help="side of the square input")
     parser.add_argument("--mean", type=float, nargs=3, metavar=("R", "G", "B"), help="in [0, 1]")
     parser.add_argument("--std", type=float, nargs=3, metavar=("R", "G", "B"), help="in [0, 1]")
     parser.add_argument("--real-index", type=int, choices=(0, 1), help="which output means REAL")
-    parser.add_argument("--condition", nargs="+", metavar="LABEL", help="labels in order")
+    parser.add_argument("--condition", nargs="+", metavar="LABEL", help="label names in order")
     parser.add_argument(
         "--align-corners",
         action="store_true",
-        help="fomm: sample as PyTorch before 1.3 did, for weights of that time (vox-cpk)",
+        help="fomm: sample as PyTorch before 1.3, for weights of that time (vox-cpk)",
     )
     parser.add_argument(
-        "--info", action="append", default=[], metavar="KEY=TEXT", help="a remark for the card"
+        "--info", action="append", default=[], metavar="KEY=TEXT", help="a note for the card"
     )
-    parser.add_argument("--float16", action="store_true", help="half the file, 3 digits")
+    parser.add_argument("--float16", action="store_true", help="half the file size, 3 digits")
     args = parser.parse_args(argv)
     if args.out.suffix != ".safetensors":
         parser.error(f"OUT must end in .safetensors, not {args.out.name}")
     if args.input_size is not None and args.input_size < 1:
         parser.error(f"--input-size must be positive, not {args.input_size}")
-    if not all("=" in remark for remark in args.info):
-        parser.error("--info wants KEY=TEXT")
+    if not all("=" in note for note in args.info):
+        parser.error("--info must be KEY=TEXT")
     return args
 
 
 def summary(out: pathlib.Path, card: Card, precision: str) -> str:
-    """One line for people: what was written, with which hyper-parameters."""
+    """One line: what was written, with which hyper-parameters."""
     hyper = ", ".join(f"{key} {value}" for key, value in card.hyper.items())
     parts = [
         f"{out} ({out.stat().st_size / 1e6:.1f} MB, {precision}): {card.model}, {hyper}",
@@ -92,7 +92,7 @@ def main(argv: Sequence[str] | None = None) -> str:
         real_index=args.real_index,
         condition=None if args.condition is None else tuple(args.condition),
         align_corners=args.align_corners,
-        info=dict(remark.split("=", 1) for remark in args.info),
+        info=dict(note.split("=", 1) for note in args.info),
     )
     variables, card = core.convert(args.name, CONVERTERS[args.name], args.checkpoint, options)
     models.save(args.out, variables, card, np.float16 if args.float16 else np.float32)

@@ -1,6 +1,6 @@
-"""What every converter shares: leaf rules, the strict check both ways, and writing file and card.
+"""What all converters share: rules for arrays, the strict check of keys, and the card.
 
-Our modules carry PyTorch's key names, so one rule per leaf is all there is to a conversion:
+Our modules carry PyTorch's key names, so a conversion needs one rule for each kind of array:
 
     params/NAME/kernel      NAME.weight     (out, in, h, w) → (h, w, in, out), (out, in) → (in, out)
     params/NAME/scale       NAME.weight     norms
@@ -40,14 +40,14 @@ _LEAVES = {
 
 @dataclasses.dataclass(frozen=True)
 class Options:
-    """What a person may say about a checkpoint; None means the converter's own default."""
+    """What the user may say about a checkpoint; None: the converter's default."""
 
     input_size: int | None = None
     mean: tuple[float, ...] | None = None
     std: tuple[float, ...] | None = None
     real_index: int | None = None
     condition: tuple[str, ...] | None = None
-    align_corners: bool = False  # First Order Motion: sample as PyTorch did before 1.3
+    align_corners: bool = False  # First Order Motion Model: sample as PyTorch before 1.3
     info: dict[str, str] = dataclasses.field(default_factory=dict)
 
 
@@ -58,8 +58,8 @@ class Converter:
     describe: Callable[[State, set[str]], Card]  # state by our names, keys of the file → card
     rename: Callable[[str], str] = lambda key: key  # a key of the file → our name for it
     ignorable: str = r"\.num_batches_tracked$"  # keys (our names) that hold nothing we need
-    parts: tuple[str, ...] = ()  # networks that the file keeps side by side, each in its own dict
-    left_out: str = ""  # other entries of such a file, as a regular expression
+    parts: tuple[str, ...] = ()  # networks that one file holds, each in a dict of its own
+    left_out: str = ""  # entries of such a file that are ignored, as a regular expression
 
 
 def convert(
@@ -86,18 +86,18 @@ def convert(
 def convert_state(
     name: str,
     converter: Converter,
-    found: State,
+    tensors: State,
     options: Options,
     path: str | os.PathLike[str] = "state dict",
 ) -> tuple[dict[str, Any], Card]:
-    """The same for a state dict in memory; `path` is what errors call it."""
-    _check_family(name, found, path)
-    originals = {converter.rename(key): key for key in found}
-    if len(originals) < len(found):
-        twice = sorted(set(found) - set(originals.values()))
+    """The same for a state dict in memory; errors call it `path`."""
+    _check_family(name, tensors, path)
+    originals = {converter.rename(key): key for key in tensors}
+    if len(originals) < len(tensors):
+        twice = sorted(set(tensors) - set(originals.values()))
         raise ValueError(f"{path}: two keys for the same array, for instance {twice[0]}")
-    state = {ours: _as_4d(ours, found[key]) for ours, key in originals.items()}
-    card = apply_options(converter.describe(state, set(found)), options)
+    state = {ours: _as_4d(ours, tensors[key]) for ours, key in originals.items()}
+    card = apply_options(converter.describe(state, set(tensors)), options)
     state = {k: v for k, v in state.items() if not re.search(converter.ignorable, k)}
     expected = models.variable_shapes(card)
     check(state, expected, originals, path)
@@ -106,7 +106,7 @@ def convert_state(
 
 
 def apply_options(card: Card, options: Options) -> Card:
-    """The card with what the person said. ValueError if that contradicts the checkpoint."""
+    """The card with the user's options. ValueError if they contradict the checkpoint."""
     changes: dict[str, Any] = {
         "input_size": options.input_size,
         "input_mean": options.mean,
@@ -146,7 +146,7 @@ def to_flax(array: np.ndarray) -> np.ndarray:
 
 
 def to_torch_shape(shape: tuple[int, ...]) -> tuple[int, ...]:
-    """The shape that PyTorch gives to what has this shape in Flax."""
+    """The PyTorch shape of an array that has this shape in Flax."""
     return (shape[3], shape[2], shape[0], shape[1]) if len(shape) == 4 else shape[::-1]
 
 
@@ -170,23 +170,23 @@ def check(
 
 
 def size_of(state: State, key: str, axis: int, default: int) -> int:
-    """One dimension of an array; the default if the key is missing, which `check` will then say."""
+    """One dimension of an array; the default if the key is missing, which `check` then reports."""
     array = state.get(key)
     return default if array is None or array.ndim <= axis else array.shape[axis]
 
 
 def _as_4d(name: str, array: np.ndarray) -> np.ndarray:
-    """Files of very old torch hold 1×1 convolutions as matrices."""
+    """Files of very old PyTorch versions hold 1x1 convolutions as matrices."""
     is_matrix = name.endswith(".pointwise.weight") and array.ndim == 2
     return array[:, :, None, None] if is_matrix else array
 
 
 def _check_family(name: str, state: State, path: str | os.PathLike[str]) -> None:
-    look = reading.recognise(state)
-    if look is None:
+    recognised = reading.recognise(state)
+    if recognised is None:
         some = ", ".join(list(state)[:6])
-        raise ValueError(f"{path}: not a {name} checkpoint; its keys begin with {some}")
-    label, converter = look
+        raise ValueError(f"{path}: not a {name} checkpoint; its first keys are {some}")
+    label, converter = recognised
     if converter != name:
         what = f"use `python -m converters {converter}`" if converter else "it has no converter yet"
         raise ValueError(f"{path}: not a {name} checkpoint; it looks like {label}: {what}")

@@ -1,8 +1,8 @@
 """First Order Motion Model as its authors save it: `vox-cpk.pth.tar`, `vox-adv-cpk.pth.tar`.
 
 One file holds the generator, the keypoint detector, the discriminator, their optimizers and the
-epoch. The first two become one network. Temperature and variance of the keypoints leave no trace
-in a file; the authors use the same ones everywhere.
+epoch. The first two become one network. The temperature and variance of the keypoints are not
+in the file; the authors use the same values everywhere.
 """
 
 import re
@@ -48,24 +48,24 @@ def _hourglass(state: State, label: str, owner: str, name: str) -> dict[str, flo
 
 
 def _scale(state: State, key: str) -> float:
-    """How an image is shrunk, from the constant Gaussian that smooths it, which is then known."""
+    """The factor by which images are shrunk, from the Gaussian kernel that smooths them before."""
     if key not in state:
         return 1.0
-    found = state[key]
-    factor = 1 + (found.shape[-1] - 1) // 4
+    kernel = state[key]
+    factor = 1 + (kernel.shape[-1] - 1) // 4
     window = warp.gaussian(factor) if factor > 1 else np.ones(1)
     expected = np.broadcast_to(np.outer(window, window), (3, 1, len(window), len(window)))
-    if found.shape != expected.shape or not np.allclose(found, expected, atol=1e-5):
+    if kernel.shape != expected.shape or not np.allclose(kernel, expected, atol=1e-5):
         raise ValueError(
-            f"{key} {found.shape}: not the Gaussian with which the authors' code smooths images "
-            "before it shrinks them; this network was changed and cannot be converted"
+            f"{key} {kernel.shape}: not the Gaussian with which the authors' code smooths images "
+            "before it shrinks them; this network was modified and cannot be converted"
         )
     return 1 / factor
 
 
 def _count(state: State, pattern: str) -> int:
-    found = (re.match(pattern, key) for key in state)
-    return len({match.group() for match in found if match})
+    matches = (re.match(pattern, key) for key in state)
+    return len({match.group() for match in matches if match})
 
 
 def _widest(state: State, pattern: str) -> int:

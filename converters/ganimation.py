@@ -2,7 +2,7 @@
 
 The authors' `net_epoch_30_id_G.pth` has the heads `img_reg` and `attetion_reg` (sic). The other
 code's `20001-29-G.ckpt` calls them `im_reg` and `im_att`, and repeats the layers of `main` under
-`debug1` to `debug4`: checked to be the same, then left out. Neither code switches to evaluation
+`debug1` to `debug4`: they are checked to be equal and left out. Neither code switches to evaluation
 mode, not even to test, so running statistics of the instance norms are ignored.
 """
 

@@ -2,7 +2,7 @@
 
 A checkpoint nests {"logs", "state_dict", "optimizer_state", "scheduler_state"}. The buffers of the
 training loss (`auxiliary_loss.*`) are left out. The border mask is checked, since it is a constant
-here. Xception's stages 3 to 11 look alike, so the authors' choice among them is assumed.
+here. Xception's stages 3 to 11 look alike, so the one that the authors use is assumed.
 """
 
 from typing import Any

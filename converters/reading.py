@@ -1,4 +1,4 @@
-"""PyTorch checkpoint files → dictionaries of numpy arrays. Nothing in a file is ever executed.
+"""PyTorch checkpoint files → dictionaries of NumPy arrays. Nothing in a file is ever executed.
 
 Both containers are read: the zip of torch 1.6 and later, and the bare pickle sequence before it.
 """
@@ -31,7 +31,7 @@ SIGNATURES: tuple[tuple[str, str | None, str], ...] = (
     ("a StarGAN discriminator", "stargan_discriminator", r"^main\.2\.bias$"),
 )
 
-# What torch's reader raises on damaged files, depending on where the damage is.
+# What torch.load raises on damaged files, depending on where the damage is.
 DAMAGE = (
     pickle.UnpicklingError,
     struct.error,
@@ -49,7 +49,7 @@ DAMAGE = (
 def read_state(path: str | os.PathLike[str]) -> State:
     """The state dict in a checkpoint file: PyTorch key → array, floating point as float32.
 
-    Wrappers such as {"state_dict": …} and the `module.` of DataParallel are taken off.
+    Wrappers such as {"state_dict": …} and the prefix `module.` of DataParallel are removed.
     FileNotFoundError if there is no file, ImportError without torch, ValueError if the file is
     damaged, holds Python objects instead of tensors, or no state dict, or weights that are NaN.
     """
@@ -90,7 +90,7 @@ def read_parts(path: str | os.PathLike[str], parts: Collection[str], left_out: s
 
 
 def recognise(keys: Collection[str]) -> tuple[str, str | None] | None:
-    """(what the network looks like, our converter's name or None); None if nothing known."""
+    """(what the network looks like, our converter's name or None); None if it is unknown."""
     for label, converter, pattern in SIGNATURES:
         if any(re.search(pattern, key) for key in keys):
             return label, converter
@@ -106,17 +106,17 @@ def _load(path: str | os.PathLike[str]) -> Any:
         ) from error
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # about old pickles; what matters becomes an error
+            warnings.simplefilter("ignore")  # about old pickles; real problems are errors
             return torch.load(path, map_location="cpu", weights_only=True)
     except DAMAGE as error:
         raise ValueError(f"{path}: {_why(str(error), path)}") from error
 
 
 def _why(message: str, path: str | os.PathLike[str]) -> str:
-    found = re.search(r"GLOBAL ([\w.]+)", message)
-    if found and not _ends_inside(found.group(1), path):
+    match = re.search(r"GLOBAL ([\w.]+)", message)
+    if match and not _ends_inside(match.group(1), path):
         return (
-            f"holds Python objects ({found.group(1)}), not only tensors. Opening it would run code "
+            f"holds Python objects ({match.group(1)}), not only tensors. Opening it would run code "
             "chosen by whoever made the file, so it was not opened and nothing was executed. "
             "If it is a whole pickled model that you trust, open it in the project it comes from "
             "and export a plain state dict:\n"
@@ -128,18 +128,18 @@ def _why(message: str, path: str | os.PathLike[str]) -> str:
             "a TorchScript archive (a program), which is not executed here. Export a state dict: "
             "torch.save(torch.jit.load(FILE).state_dict(), 'state_dict.pth')"
         )
-    if message.startswith("Weights only"):  # torch's advice here is to switch the safety off
+    if message.startswith("Weights only"):  # torch advises to switch the protection off
         message = "not a sequence of tensors"
     reason = message.strip().partition("\n")[0].partition(". ")[0] or "unexpected end of file"
     return f"not a readable PyTorch checkpoint; truncated or damaged? ({reason})"
 
 
 def _ends_inside(name: str, path: str | os.PathLike[str]) -> bool:
-    """Whether the file ends in the middle of this dotted name, so that it is only half a name."""
+    """Whether the file is cut off in the middle of this dotted name."""
     attribute = name.rpartition(".")[2]
     with open(path, "rb") as file:
         last_line = file.read().rpartition(b"\n")[2]
-    return not attribute or last_line[:-1] == attribute.encode()  # torch takes one byte off
+    return not attribute or last_line[:-1] == attribute.encode()  # torch drops the last byte
 
 
 def _unwrap(content: Any, path: str | os.PathLike[str]) -> dict[str, Any]:
@@ -154,9 +154,10 @@ def _unwrap(content: Any, path: str | os.PathLike[str]) -> dict[str, Any]:
         if isinstance(content.get(name), dict):
             return _unwrap(content[name], path)
     keys = [str(key) for key in content]
-    look = recognise([f"{key}." for key in keys])
-    use = f"use `python -m converters {look[1]}`" if look and look[1] else "it has no converter yet"
-    hint = f" It looks like {look[0]}: {use}." if look else ""
+    known = recognise([f"{key}." for key in keys])
+    name = known[1] if known else None
+    use = f"use `python -m converters {name}`" if name else "it has no converter yet"
+    hint = f" It looks like {known[0]}: {use}." if known else ""
     raise ValueError(
         f"{path}: no tensors at the top level, nor under {', '.join(WRAPPERS)}; "
         f"the file has {', '.join(keys[:8]) or 'nothing'}.{hint}"

@@ -1,7 +1,7 @@
 """ResNets as torchvision saves them, with 1000 classes or another head.
 
 Basic blocks become `resnet18` and bottlenecks `resnet50`; other depths (34, 101, 152) are the same
-code with other `stage_sizes`, read off the keys.
+code with other `stage_sizes`, counted from the keys.
 """
 
 import re
@@ -15,7 +15,7 @@ IMAGENET_MEAN, IMAGENET_STD, IMAGENET_SIZE = (0.485, 0.456, 0.406), (0.229, 0.22
 
 def _describe(state: State, keys: set[str]) -> Card:
     blocks = [re.match(r"layer(\d+)\.(\d+)\.conv1\.weight$", key) for key in state]
-    stages = [int(found.group(1)) for found in blocks if found]
+    stages = [int(match.group(1)) for match in blocks if match]
     is_bottleneck = "layer1.0.conv3.weight" in state
     hyper = {
         "stage_sizes": [stages.count(stage) for stage in range(1, max(stages, default=0) + 1)],

@@ -21,7 +21,7 @@ def _rename(key: str) -> str:
 
 
 def channels_and_middle_blocks(state: State, prefix: str = "") -> tuple[list[int], int]:
-    """`Xception.channels`, each where it can be read, and the blocks of constant width."""
+    """`Xception.channels` and the number of middle blocks."""
     pattern = re.escape(prefix) + r"block\d+\.rep\.7\.conv1\.weight"
     middle = sum(bool(re.fullmatch(pattern, key)) for key in state)
     widths = {  # where each entry of `channels` can be read, and its full size
@@ -34,8 +34,8 @@ def channels_and_middle_blocks(state: State, prefix: str = "") -> tuple[list[int
         "conv3.pointwise": 1536,
         "conv4.pointwise": 2048,
     }
-    found = [size_of(state, f"{prefix}{k}.weight", 0, full) for k, full in widths.items()]
-    return found, middle
+    channels = [size_of(state, f"{prefix}{k}.weight", 0, full) for k, full in widths.items()]
+    return channels, middle
 
 
 def _describe(state: State, keys: set[str]) -> Card:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
         Card,
         FrozenDetector,
         FrozenGenerator,
-        FrozenNetwork,
+        Network,
         Perturber,
     )
 
@@ -27,7 +27,7 @@ __all__ = [
     "Card",
     "FrozenDetector",
     "FrozenGenerator",
-    "FrozenNetwork",
+    "Network",
     "Perturber",
     "Protector",
     "__version__",
@@ -38,7 +38,7 @@ _DEFINED_IN = {
     "Card": "dfd_jax.models.frozen",
     "FrozenDetector": "dfd_jax.models.frozen",
     "FrozenGenerator": "dfd_jax.models.frozen",
-    "FrozenNetwork": "dfd_jax.models.frozen",
+    "Network": "dfd_jax.models.frozen",
     "Perturber": "dfd_jax.models.frozen",
     "Protector": "dfd_jax.method.protector",
     "load": "dfd_jax.models",

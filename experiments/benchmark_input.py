@@ -23,7 +23,7 @@ from rich.console import Console
 from dfd_jax import models
 from dfd_jax.data import faces, images, pack, pipeline
 from dfd_jax.method.protector import Protector
-from dfd_jax.models.frozen import Card, FrozenNetwork, Perturber
+from dfd_jax.models.frozen import Card, Network, Perturber
 from dfd_jax.protection.inputs import Job, find_inputs, output_names
 from dfd_jax.protection.manifest import Manifest
 from dfd_jax.protection.outcomes import Ledger, Options
@@ -123,14 +123,14 @@ def loading(folder: pathlib.Path) -> dict[str, Work]:
     }
 
 
-def full_size_p() -> FrozenNetwork:
+def full_size_p() -> Network:
     """P of configs/stargan.py:paper, its weights random: what they are changes no time."""
     budget = {"eps_255": 6.375, "bound": "tanh"}
     return models.build(Card("unet", dict(full_size.HYPER), 256, budget=budget))
 
 
 def protecting(
-    folder: pathlib.Path, called: str, network: FrozenNetwork, batch: int = BATCH
+    folder: pathlib.Path, called: str, network: Network, batch: int = BATCH
 ) -> dict[str, Work]:
     """The network alone on the crops of all photos, or of one batch if that is less, then whole
     files to PNG and JPEG.

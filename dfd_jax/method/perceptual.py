@@ -20,7 +20,7 @@ from jaxtyping import Array, Float, UInt8
 
 from dfd_jax import models, pixels
 from dfd_jax.evaluation import inference
-from dfd_jax.models.frozen import FrozenNetwork
+from dfd_jax.models.frozen import Network
 
 NETWORK = "zoo:resnet50"
 STAGES = ("layer1", "layer2", "layer3", "layer4")  # 1/4 … 1/32 of the photo's side
@@ -60,13 +60,13 @@ def description() -> dict[str, Any]:
 
 
 @functools.cache
-def network() -> FrozenNetwork:
+def network() -> Network:
     """The network whose features are compared."""
     return models.load(NETWORK)
 
 
 def between(
-    net: FrozenNetwork, a: Float[Array, "b h w 3"], b: Float[Array, "b h w 3"]
+    net: Network, a: Float[Array, "b h w 3"], b: Float[Array, "b h w 3"]
 ) -> Float[Array, " b"]:
     """`distance` as a function that can be differentiated, of pictures on [-1, 1]."""
     pairs = zip(_features(net, a), _features(net, b), strict=True)
@@ -75,12 +75,12 @@ def between(
 
 @jax.jit
 def _distances(
-    net: FrozenNetwork, a: UInt8[Array, "b h w 3"], b: UInt8[Array, "b h w 3"]
+    net: Network, a: UInt8[Array, "b h w 3"], b: UInt8[Array, "b h w 3"]
 ) -> Float[Array, " b"]:
     return between(net, pixels.from_uint8(a), pixels.from_uint8(b))
 
 
-def _features(net: FrozenNetwork, images: Float[Array, "b h w 3"]) -> list[Array]:
+def _features(net: Network, images: Float[Array, "b h w 3"]) -> list[Array]:
     """The stages' features, each position's of length one: float32 [b, h/4, w/4, c] and smaller."""
     mean, std = (np.asarray(x, np.float32) for x in (net.card.input_mean, net.card.input_std))
     inputs = ((images + 1) / 2 - mean) / std

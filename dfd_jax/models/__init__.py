@@ -1,4 +1,4 @@
-"""Every network of the project: one table, `build` for new ones, `load` and `save` for files.
+"""All networks of the project: one table, `build` for new ones, `load` and `save` for files.
 
 net = models.load("detector.safetensors")       # or models.load("zoo:xception")
 p_real = net(images)                            # see frozen.py for the two levels of use
@@ -25,44 +25,48 @@ from dfd_jax.models.detectors.efficientnet import EfficientNet
 from dfd_jax.models.detectors.multi_attentional import MultiAttentional
 from dfd_jax.models.detectors.resnet import ResNet18, ResNet50
 from dfd_jax.models.detectors.xception import Xception
-from dfd_jax.models.frozen import Card, FrozenDetector, FrozenNetwork, Perturber
+from dfd_jax.models.frozen import Card, FrozenDetector, Network, Perturber
 from dfd_jax.models.generators.fomm import FOMM, FirstOrderMotionModel
 from dfd_jax.models.generators.ganimation import AttentionGenerator, GANimation
 from dfd_jax.models.generators.stargan import Discriminator, Generator, StarGAN
 from dfd_jax.models.perturbers.resnet import ResNetPerturber
 from dfd_jax.models.perturbers.unet import UNet
+from dfd_jax.models.tpu import stargan as tpu_stargan
+from dfd_jax.models.tpu import unet as tpu_unet
+from dfd_jax.models.tpu import xception as tpu_xception
 
 ZOO = pathlib.Path(__file__).parent.parent / "zoo"
 
 
 class Model(NamedTuple):
-    """A row of the table: the Flax module and what it becomes once its variables are known.
+    """A row of the table: the Flax module, and its wrapper once its variables are known.
 
-    Every module has a method `example_inputs(size)`: the raw inputs of a batch of one (zeros). It
-    may have `initial_arrays()`: by name, the arrays that do not start as `build` starts others.
+    Every module has a method `example_inputs(size)`: its raw inputs for a batch of one (zeros). It
+    may have `initial_arrays()`: by name, arrays whose first values are not those of `_initial`.
     """
 
     module: type[nn.Module]
-    frozen: type[FrozenNetwork]
+    frozen: type[Network]
+    on_tpu: type[nn.Module] | None = None  # the same network in the memory layouts of a TPU
 
 
 MODELS: dict[str, Model] = {
-    "stargan": Model(Generator, StarGAN),
-    "stargan_discriminator": Model(Discriminator, FrozenNetwork),
-    "ganimation": Model(AttentionGenerator, GANimation),
+    "stargan": Model(Generator, StarGAN, tpu_stargan.Generator),
+    "stargan_discriminator": Model(Discriminator, Network),
+    "ganimation": Model(AttentionGenerator, GANimation, tpu_stargan.AttentionGenerator),
     "resnet18": Model(ResNet18, FrozenDetector),
     "resnet50": Model(ResNet50, FrozenDetector),
-    "xception": Model(Xception, FrozenDetector),
+    "xception": Model(Xception, FrozenDetector, tpu_xception.Xception),
     "efficientnet": Model(EfficientNet, FrozenDetector),
     "multi_attentional": Model(MultiAttentional, FrozenDetector),
     "fomm": Model(FirstOrderMotionModel, FOMM),
-    "unet": Model(UNet, Perturber),
+    "unet": Model(UNet, Perturber, tpu_unet.UNet),
     "resnet_perturber": Model(ResNetPerturber, Perturber),
 }
 
 
-def build(card: Card, seed: int = 0, dtype: Any = jnp.float32) -> FrozenNetwork:
-    """The network a card describes, freshly initialised: the same numbers on every backend.
+def build(card: Card, seed: int = 0, dtype: Any = jnp.float32) -> Network:
+    """The network of a card with first values from a seed, the same on every platform.
 
     ValueError if the model is unknown or its hyper-parameters do not fit.
     """
@@ -73,10 +77,11 @@ def build(card: Card, seed: int = 0, dtype: Any = jnp.float32) -> FrozenNetwork:
     return MODELS[card.model].frozen(variables=variables, module=module, card=card)
 
 
-def outline(card: Card, dtype: Any = jnp.float32, platform: str | None = None) -> FrozenNetwork:
-    """The network a card describes with the shapes of its variables in their place: to compile for
-    a platform ahead of time, where nothing is computed (None: this machine's). ValueError as for
-    `build`.
+def outline(card: Card, dtype: Any = jnp.float32, platform: str | None = None) -> Network:
+    """The network of a card with shapes in the place of its variables.
+
+    To compile ahead of time for a `platform` (None: this machine's), without computing anything.
+    ValueError as for `build`.
     """
     flat = variable_shapes(card)
     shapes = {name: jax.ShapeDtypeStruct(shape, jnp.float32) for name, shape in flat.items()}
@@ -85,10 +90,10 @@ def outline(card: Card, dtype: Any = jnp.float32, platform: str | None = None) -
     return MODELS[card.model].frozen(variables=variables, module=module, card=card)
 
 
-def load(path: str | os.PathLike[str], dtype: Any = jnp.float32) -> FrozenNetwork:
-    """The network in a `.safetensors` file, or in the package's zoo by the name `zoo:NAME`.
+def load(path: str | os.PathLike[str], dtype: Any = jnp.float32) -> Network:
+    """The network in a `.safetensors` file, or in the package's zoo under the name `zoo:NAME`.
 
-    Variables come back as float32 whatever the file holds; `dtype` is what the network computes in.
+    Variables are float32 whatever the file holds; the network computes in `dtype`.
     ValueError lists every missing, unexpected or misshapen array; FileNotFoundError names the zoo.
     """
     path = _resolve(path)
@@ -106,7 +111,7 @@ def load(path: str | os.PathLike[str], dtype: Any = jnp.float32) -> FrozenNetwor
         )
     card = Card.from_json(metadata["card"], sha256=hashlib.sha256(content).hexdigest())
     module = _module(card, dtype)
-    if path.parent != ZOO:  # tests check the package's own; tracing takes longer than all the rest
+    if path.parent != ZOO:  # tests check the zoo's files; tracing takes longer than all the rest
         _check_names(arrays, card, path)
     wide = {name: np.asarray(array, np.float32) for name, array in arrays.items()}
     variables = jax.device_put(traverse_util.unflatten_dict(wide, sep="/"))
@@ -114,9 +119,9 @@ def load(path: str | os.PathLike[str], dtype: Any = jnp.float32) -> FrozenNetwor
 
 
 def save(path: str | os.PathLike[str], variables: Any, card: Card, dtype: Any = np.float32) -> None:
-    """Write a weights file and, beside it, its card as NAME.json. Atomic: both or neither is new.
+    """Write a weights file and its card (NAME.json in the same folder), each atomically.
 
-    `dtype` is the precision on disk (the zoo uses float16).
+    `dtype` is the precision on disk (the zoo uses float16). ValueError as for `load`.
     """
     path = pathlib.Path(path)
     flat = traverse_util.flatten_dict(jax.device_get(variables), sep="/")
@@ -137,7 +142,7 @@ def variable_shapes(card: Card) -> dict[str, tuple[int, ...]]:
     return dict(_variable_shapes(dataclasses.replace(card, source={}, info={})))
 
 
-@functools.cache  # tracing a large network takes seconds, and programs ask more than once
+@functools.cache  # tracing a large network takes seconds
 def _variable_shapes(card: Card) -> dict[str, tuple[int, ...]]:
     module = _module(card, jnp.float32)
     tree = jax.eval_shape(module.init, jax.random.key(0), *_example_inputs(module, card))
@@ -146,15 +151,15 @@ def _variable_shapes(card: Card) -> dict[str, tuple[int, ...]]:
 
 
 def mismatches(
-    found: dict[str, tuple[int, ...]], expected: dict[str, tuple[int, ...]]
+    shapes: dict[str, tuple[int, ...]], expected: dict[str, tuple[int, ...]]
 ) -> list[str]:
-    """One line per name that is missing, unexpected or misshapen; empty if all fits."""
-    lines = [f"missing     {n} {expected[n]}" for n in expected if n not in found]
-    lines += [f"unexpected  {n} {found[n]}" for n in found if n not in expected]
+    """One line for each name that is missing, unexpected or misshapen."""
+    lines = [f"missing     {n} {expected[n]}" for n in expected if n not in shapes]
+    lines += [f"unexpected  {n} {shapes[n]}" for n in shapes if n not in expected]
     lines += [
-        f"misshapen   {n}: found {found[n]}, expected {expected[n]}"
+        f"misshapen   {n}: found {shapes[n]}, expected {expected[n]}"
         for n in expected
-        if n in found and found[n] != expected[n]
+        if n in shapes and shapes[n] != expected[n]
     ]
     return lines
 
@@ -167,25 +172,25 @@ def zoo_names() -> list[str]:
 def _resolve(path: str | os.PathLike[str]) -> pathlib.Path:
     text = os.fspath(path)
     if text.startswith("zoo:"):
-        found = ZOO / f"{text[4:]}.safetensors"
-        if not found.exists():
+        file = ZOO / f"{text[4:]}.safetensors"
+        if not file.exists():
             raise FileNotFoundError(f"{text}: not in the zoo, which has {', '.join(zoo_names())}")
-        return found
+        return file
     if not os.path.exists(text):
         raise FileNotFoundError(f"{text}: no such weights file (the zoo's are called zoo:NAME)")
     return pathlib.Path(text)
 
 
 def _module(card: Card, dtype: Any, platform: str | None = None) -> nn.Module:
-    """The Flax module of a card. Some have forms of the same computation that only a TPU runs
-    faster: this is where they are chosen.
+    """The Flax module of a card, for a platform: this machine's unless given.
+
+    This is where the networks of tpu/ are chosen. operations.py chooses single operations.
     """
     if card.model not in MODELS:
         raise ValueError(f"unknown model {card.model!r}; known: {', '.join(sorted(MODELS))}")
     hyper = {k: tuple(v) if isinstance(v, list) else v for k, v in card.hyper.items()}
-    module = MODELS[card.model].module
-    if "for_tpu" in module.__dataclass_fields__:
-        hyper["for_tpu"] = (platform or jax.default_backend()) == "tpu"
+    row, is_tpu = MODELS[card.model], (platform or jax.default_backend()) == "tpu"
+    module = row.on_tpu if is_tpu and row.on_tpu else row.module
     try:
         return module(**hyper, dtype=dtype)
     except TypeError as error:
@@ -197,7 +202,7 @@ def _example_inputs(module: nn.Module, card: Card) -> tuple[Any, ...]:
 
 
 def _initial(name: str, shape: tuple[int, ...], seed: int) -> np.ndarray:
-    """An array's first value, on the host: compiling a network's own `init` takes far longer.
+    """The first value of an array, computed on the host: compiling `module.init` takes far longer.
 
     Kernels are normal with variance 1 / fan-in (LeCun); norms start as the identity.
     """

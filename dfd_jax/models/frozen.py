@@ -1,10 +1,11 @@
-"""A trained network with everything needed to call it: variables, module, and its card.
+"""Networks with everything needed to call them: variables, module and card.
 
-`FrozenNetwork` is a pytree: it goes through `jax.jit` as an argument, its variables are leaves and
-the rest is static. Two levels of use:
+`Network` is a pytree: it goes through `jax.jit` as an argument. Its variables are leaves, the rest
+is static. Generators and detectors are frozen: their variables never change in a training of P.
+Two levels of use:
 
-* `net(images, …)` takes images in [-1, 1] of any size; resize, normalisation and the meaning of the
-  classes are handled inside.
+* `net(images, …)` takes images in [-1, 1] of any size. It resizes and normalises them, and knows
+  what the classes mean.
 * `net.apply(net.variables, …)` takes exactly what the original PyTorch network takes (NHWC instead
   of NCHW) and returns its raw outputs.
 """
@@ -70,7 +71,7 @@ class Card:
 
 
 @struct.dataclass
-class FrozenNetwork:
+class Network:
     """A network whose variables are data and whose architecture and card are static."""
 
     variables: Any
@@ -94,51 +95,50 @@ class FrozenNetwork:
 
 
 @struct.dataclass
-class FrozenGenerator(FrozenNetwork):
+class FrozenGenerator(Network):
     """A deepfake generator: images in [-1, 1] and a condition → fakes in [-1, 1].
 
-    What a condition is made of is the generator's own business: a label vector, action units,
-    driving frames. Everyone else names it by a string.
+    Only the generator knows what a condition is made of (a label vector, action units, driving
+    frames). All other code names it by a string.
     """
 
     @property
     def labels(self) -> tuple[str, ...]:
-        """Labels of a photo that its conditions depend on, in the order of `sample_condition`."""
+        """Names of the labels that `sample_condition` takes, in its order."""
         return self.card.condition
 
     @property
     def conditions(self) -> tuple[str, ...]:
-        """Every condition that can be asked for by name."""
+        """All conditions that have a name."""
         return self.card.condition
 
     @property
     def test_conditions(self) -> tuple[str, ...]:
-        """The conditions that an evaluation asks for when nobody says which."""
+        """The conditions of an evaluation by default."""
         return self.conditions
 
     def __call__(self, images: Float[Array, "b h w 3"], condition: Any) -> Float[Array, "n s s 3"]:
-        """G(x, c). The fakes have the size of the card, whatever size the images have.
+        """G(x, c), at the size of the card whatever the size of the images.
 
-        n is b, or b times the number of driving frames that the condition holds for each photo: all
-        frames of the first photo come first.
+        n is b, or b times the driving frames of each photo: all frames of the first photo first.
         """
         return self.apply(self.variables, self._normalised(images), condition)
 
     def sample_condition(self, rng: Array, labels: Float[Array, "b a"], target: str) -> Any:
         """Conditions for photos with these labels: a pytree of arrays whose first axis is b.
 
-        `target` is one of `conditions`, or "random": drawn anew for every photo. ValueError if it
-        is unknown, or the labels are not those of `labels`.
+        `target` is one of `conditions`, or "random": drawn for each photo. ValueError if it is
+        unknown, or if these are not the labels called `labels`.
         """
-        raise TypeError(f"{type(self).__name__} does not say how to draw a condition")
+        raise TypeError(f"{type(self).__name__} has no rule for drawing a condition")
 
     def test_condition(self, labels: Float[Array, "b a"], target: str) -> Any:
-        """The same for one of `conditions`, with nothing left to chance: for evaluations."""
+        """The same for one of `conditions`, without randomness: for evaluations."""
         return self.sample_condition(jax.random.key(0), labels, target)
 
 
 @struct.dataclass
-class FrozenDetector(FrozenNetwork):
+class FrozenDetector(Network):
     """A deepfake detector: images in [-1, 1] → probability that each is REAL (paper Eq. 4)."""
 
     def real_logits(self, images: Float[Array, "b h w 3"]) -> Float[Array, " b"]:
@@ -148,18 +148,16 @@ class FrozenDetector(FrozenNetwork):
     def real_logits_of(
         self, sets: Sequence[Float[Array, "n _ _ 3"]]
     ) -> tuple[Float[Array, "_"], ...]:
-        """The same of several sets of images, in one pass: one program instead of one for each, and
-        fuller batches.
+        """The same for several sets of images in one pass: one program and fuller batches.
 
-        Of each set the first axis is b, or b times some images for each photo, where b is the size
-        of the first set. Images of one photo stay neighbours, so that a batch that is split over
-        devices stays where it is.
+        The first set has b images, every other one b times a number of images for each photo.
+        Images of one photo stay neighbours, so a batch that is sharded over devices stays in place.
         """
         real = self.card.real_index
         if real is None:
             raise ValueError(
-                f"{self.card.model}: the card has no real_index, so its outputs are not a verdict. "
-                "Convert a checkpoint with a two-class head, or train one "
+                f"{self.card.model}: the card has no real_index, so no output is known to mean "
+                "REAL. Convert a checkpoint with a two-class head, or train one "
                 "with `python -m dfd_jax.train_detector`."
             )
         photos, size = len(sets[0]), self.card.input_size
@@ -176,11 +174,13 @@ class FrozenDetector(FrozenNetwork):
 
 
 @struct.dataclass
-class Perturber(FrozenNetwork):
+class Perturber(Network):
     """A perturber: images in [-1, 1] → unbounded delta of the same shape (budget.py bounds it)."""
 
     def __call__(self, images: Float[Array, "b h w 3"]) -> Float[Array, "b h w 3"]:
-        """P(x) before its bound. Any height and width: padded to the network's stride, cropped."""
+        """P(x) before its bound, for any height and width: padded to the network's stride, then
+        cropped.
+        """
         return layers.padded_apply(
             lambda padded: self.apply(self.variables, padded), images, self.module.stride
         )

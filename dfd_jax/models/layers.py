@@ -1,4 +1,4 @@
-"""The few layers that must match PyTorch exactly, written so that XLA runs them fast everywhere."""
+"""The layers that networks are made of, equal to PyTorch's. See operations.py for how they run."""
 
 import functools
 from collections.abc import Callable
@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from dfd_jax.models.tpu import cells
+from dfd_jax.models import operations
 
 NORM_EPSILON = 1e-5  # PyTorch's default for batch and instance norm; Flax's differ
 BATCH_NORM_MOMENTUM = 0.1  # in PyTorch's sense: the share of the new batch
@@ -36,107 +36,62 @@ def padded_apply(
     return apply(jnp.pad(images, padding, mode=mode))[:, :h, :w]
 
 
-class InstanceNorm(nn.Module):
-    """PyTorch's InstanceNorm2d(affine=True) on the statistics of each image itself.
+class Conv(nn.Module):
+    """PyTorch's Conv2d with a square kernel; `padding` zeros (before, after) rows and columns."""
 
-    Biased variance, epsilon 1e-5, statistics in float32. Running statistics of a checkpoint are
-    ignored: StarGAN and GANimation never switch to evaluation mode, not even to test.
+    features: int
+    size: int
+    stride: int = 1
+    padding: tuple[int, int] = (0, 0)
+    use_bias: bool = False
+    dtype: Any = jnp.float32
 
-    With an `offset`, x are cells (cells.py); pixels outside of the map count for nothing and come
-    out as zeros.
+    @nn.compact
+    def __call__(self, x: Float[Array, "b h w c"]) -> Float[Array, "b h2 w2 features"]:
+        shape = (self.size, self.size, x.shape[-1], self.features)
+        kernel = self.param("kernel", nn.initializers.lecun_normal(), shape)
+        bias = self.param("bias", nn.initializers.zeros, shape[-1:]) if self.use_bias else None
+        x, kernel = x.astype(self.dtype), kernel.astype(self.dtype)
+        y = operations.conv(x, kernel, self.stride, self.padding)
+        return y if bias is None else y + bias.astype(self.dtype)
+
+
+class LabelConv(nn.Module):
+    """A convolution, as wide as the map, of images with labels as planes of one value each beside
+    their channels. Odd kernel, no bias.
     """
 
+    features: int
+    size: int
     dtype: Any = jnp.float32
 
     @nn.compact
     def __call__(
-        self, x: Float[Array, "b h w c"], offset: int | None = None
-    ) -> Float[Array, "b h w c"]:
-        channels = x.shape[-1] if offset is None else x.shape[-1] // 4
-        scale = self.param("scale", nn.initializers.ones, (channels,))
-        bias = self.param("bias", nn.initializers.zeros, (channels,))
-        return _normalised_by_image(x, scale, bias, offset, self.dtype)
+        self, x: Float[Array, "b h w c"], labels: Float[Array, "b n"]
+    ) -> Float[Array, "b h w features"]:
+        shape = (self.size, self.size, x.shape[-1] + labels.shape[-1], self.features)
+        kernel = self.param("kernel", nn.initializers.lecun_normal(), shape)
+        x, labels, kernel = (array.astype(self.dtype) for array in (x, labels, kernel))
+        return operations.conv_with_planes(x, labels, kernel)
 
 
-@functools.partial(jax.jit, static_argnums=(3, 4))  # traced once for all layers of one shape
-def _normalised_by_image(
-    x: Array, scale: Array, bias: Array, offset: int | None, dtype: Any
-) -> Array:
-    (_, h, w, c), phases = x.shape, 1 if offset is None else 4
-    exists = cells.exists(h, w, c) if offset else None
-    count = h * w if offset is None else 4 * (h - offset) * (w - offset)
+class ConvTranspose(nn.Module):
+    """PyTorch's ConvTranspose2d with kernel 4, stride 2, padding 1, no bias: twice the sides."""
 
-    def mean_of(values: Array) -> Array:
-        kept = values if exists is None else jnp.where(exists, values, 0.0)
-        if phases == 1:
-            return kept.mean((1, 2), keepdims=True)
-        total = kept.sum((1, 2)).reshape(-1, 1, 1, phases, c // phases).sum(3)
-        return jnp.tile(total / count, phases)
-
-    wide = x.astype(jnp.promote_types(x.dtype, jnp.float32))
-    mean = mean_of(wide)
-    if x.dtype == jnp.bfloat16:  # both moments in one pass: what that loses, rounding x has lost
-        variance = jax.nn.relu(mean_of(jnp.square(wide)) - jnp.square(mean))
-    else:
-        variance = mean_of(jnp.square(wide - mean))
-    scaled = jax.lax.rsqrt(variance + NORM_EPSILON) * jnp.tile(scale, phases)
-    normed = (wide - mean) * scaled + jnp.tile(bias, phases)
-    return (normed if exists is None else jnp.where(exists, normed, 0.0)).astype(dtype)
-
-
-class BatchNorm(nn.Module):
-    """PyTorch's BatchNorm2d: epsilon 1e-5, momentum 0.1, statistics in float32.
-
-    `train=False` uses the stored statistics. `train=True` uses those of the batch and moves the
-    stored ones (collection `batch_stats`) by `momentum` of the way, with the unbiased variance.
-
-    x may have the channels of so many `pixels` side by side, if not in training.
-    """
-
-    epsilon: float = NORM_EPSILON
-    momentum: float = BATCH_NORM_MOMENTUM
+    features: int
     dtype: Any = jnp.float32
 
     @nn.compact
-    def __call__(
-        self, x: Float[Array, "_ _ _ c"], train: bool, pixels: int = 1
-    ) -> Float[Array, "_ _ _ c"]:
-        shape = (x.shape[-1] // pixels,)
-        scale = self.param("scale", nn.initializers.ones, shape)
-        bias = self.param("bias", nn.initializers.zeros, shape)
-        mean = self.variable("batch_stats", "mean", jnp.zeros, shape)
-        variance = self.variable("batch_stats", "var", jnp.ones, shape)
-        if not train:
-            stored = mean.value, variance.value, scale, bias
-            if pixels > 1:
-                stored = (jnp.tile(each, pixels) for each in stored)
-            return _normalised(x, *stored, self.epsilon, self.dtype)
-        wide = x.astype(jnp.promote_types(x.dtype, jnp.float32))
-        used_mean = wide.mean((0, 1, 2))
-        used_variance = jnp.square(wide - used_mean).mean((0, 1, 2))
-        if not self.is_initializing():
-            count = x.size // x.shape[-1]
-            unbiased = used_variance * (count / max(count - 1, 1))
-            mean.value += self.momentum * (used_mean - mean.value)
-            variance.value += self.momentum * (unbiased - variance.value)
-        return _normalised(x, used_mean, used_variance, scale, bias, self.epsilon, self.dtype)
-
-
-@functools.partial(jax.jit, static_argnums=(5, 6))  # traced once for all layers of one shape
-def _normalised(
-    x: Array, mean: Array, variance: Array, scale: Array, bias: Array, epsilon: float, dtype: Any
-) -> Array:
-    wide = x.astype(jnp.promote_types(x.dtype, jnp.float32))
-    normed = (wide - mean) * (jax.lax.rsqrt(variance + epsilon) * scale) + bias
-    return normed.astype(dtype)
+    def __call__(self, x: Float[Array, "b h w c"]) -> Float[Array, "b H W features"]:
+        shape = (4, 4, self.features, x.shape[-1])
+        kernel = self.param("kernel", nn.initializers.lecun_normal(), shape)
+        return operations.conv_transpose(x.astype(self.dtype), kernel.astype(self.dtype))
 
 
 class DepthwiseConv(nn.Module):
     """A convolution of each channel with its own square kernel, no bias.
 
-    `padding` zeros go (before, after) rows and columns alike. Written as shifted multiply-adds: the
-    same sums as a grouped convolution, which XLA runs some fifty times slower on CPU. A TPU does
-    the grouped one on its matrix units, by its compiler's estimate in half the cycles.
+    `padding` zeros (before, after) rows and columns alike.
     """
 
     size: int = 3
@@ -149,67 +104,80 @@ class DepthwiseConv(nn.Module):
         shape = (self.size, self.size, 1, x.shape[-1])
         kernel = self.param("kernel", nn.initializers.lecun_normal(), shape)
         x, kernel = x.astype(self.dtype), kernel.astype(self.dtype)
-        return _depthwise(x, kernel, self.stride, self.padding)
+        return operations.depthwise_conv(x, kernel, self.stride, self.padding)
 
 
-@functools.partial(jax.custom_vjp, nondiff_argnums=(2, 3))
-def _depthwise(x: Array, kernel: Array, stride: int, padding: tuple[int, int]) -> Array:
-    """The gradient is such a sum as well; left to itself it would be one padded array per shift."""
-    return _shifted_sum(jnp.pad(x, ((0, 0), padding, padding, (0, 0))), kernel, stride)
+class InstanceNorm(nn.Module):
+    """PyTorch's InstanceNorm2d(affine=True) on the statistics of each image itself.
 
-
-def _depthwise_forward(
-    x: Array, kernel: Array, stride: int, padding: tuple[int, int]
-) -> tuple[Array, tuple[Array, Array]]:
-    return _depthwise(x, kernel, stride, padding), (x, kernel)
-
-
-def _depthwise_backward(
-    stride: int, padding: tuple[int, int], kept: tuple[Array, Array], y: Array
-) -> tuple[Array, Array]:
-    x, kernel = kept
-    size, before = len(kernel), len(kernel) - 1 - padding[0]
-    spread = [
-        (before, side + size - 1 - before - (stride * (out - 1) + 1), stride - 1)
-        for side, out in zip(x.shape[1:3], y.shape[1:3], strict=True)
-    ]
-    spaced = jax.lax.pad(y, jnp.zeros((), y.dtype), ((0, 0, 0), *spread, (0, 0, 0)))
-    padded = jnp.pad(x, ((0, 0), padding, padding, (0, 0)))
-    kernel_gradient = jax.vjp(lambda k: _shifted_sum(padded, k, stride), kernel)[1](y)[0]
-    return _shifted_sum(spaced, kernel[::-1, ::-1], 1), kernel_gradient
-
-
-_depthwise.defvjp(_depthwise_forward, _depthwise_backward)
-
-
-@functools.partial(jax.jit, static_argnums=2)  # traced once for all layers of one shape
-def _shifted_sum(padded: Array, kernel: Array, stride: int) -> Array:
-    """The padded array times each entry of the kernel [k k 1 c], shifted, every stride-th pixel."""
-    size = len(kernel)
-    last_row, last_column = (side - size + 1 for side in padded.shape[1:3])
-    total = jnp.zeros((), padded.dtype)
-    for i in range(size):
-        for j in range(size):
-            part = padded[:, i : i + last_row : stride, j : j + last_column : stride]
-            total += part * kernel[i, j, 0]
-    return total
-
-
-def max_pool_3x3(x: Float[Array, "b h w c"]) -> Float[Array, "b h2 w2 c"]:
-    """Max-pool 3×3 with stride 2, padded by one on every side with minus infinity.
-
-    Columns first, then rows, each the largest of three strided slices: on CPU many times faster
-    than XLA's reduce-window. Of equal values the first one gets the gradient, as in PyTorch.
+    Biased variance, epsilon 1e-5, statistics in float32. Running statistics of a checkpoint are
+    ignored: StarGAN and GANimation never switch to evaluation mode, not even to test.
     """
-    h, w = x.shape[1:3]
-    padding = ((0, 0), (1, 1), (1, 1), (0, 0))
-    padded = jnp.pad(x, padding, constant_values=-jnp.inf)
-    columns = _first_maximum(*(padded[:, :, j : j + w : 2] for j in range(3)))
-    return _first_maximum(*(columns[:, i : i + h : 2] for i in range(3)))
+
+    dtype: Any = jnp.float32
+
+    @nn.compact
+    def __call__(self, x: Float[Array, "b h w c"]) -> Float[Array, "b h w c"]:
+        scale = self.param("scale", nn.initializers.ones, x.shape[-1:])
+        bias = self.param("bias", nn.initializers.zeros, x.shape[-1:])
+        return _normalised_by_image(x, scale, bias, self.dtype)
 
 
-def _first_maximum(first: Array, *others: Array) -> Array:
-    """Elementwise maximum; ties keep the earlier array, NaN stays NaN."""
-    for other in others:
-        first = jnp.where((first >= other) | jnp.isnan(first), first, other)
-    return first
+@functools.partial(jax.jit, static_argnums=3)  # traced once for all layers of one shape
+def _normalised_by_image(x: Array, scale: Array, bias: Array, dtype: Any) -> Array:
+    def mean_of(values: Array) -> Array:
+        return values.mean((1, 2), keepdims=True)
+
+    wide, mean, variance = moments(x, mean_of)
+    return ((wide - mean) * (jax.lax.rsqrt(variance + NORM_EPSILON) * scale) + bias).astype(dtype)
+
+
+def moments(x: Array, mean_of: Callable[[Array], Array]) -> tuple[Array, Array, Array]:
+    """x in float32 or wider, its mean and its biased variance, by this function for a mean."""
+    wide = x.astype(jnp.promote_types(x.dtype, jnp.float32))
+    mean = mean_of(wide)
+    if x.dtype == jnp.bfloat16:  # both in one pass: what that loses, rounding x has lost before
+        return wide, mean, jax.nn.relu(mean_of(jnp.square(wide)) - jnp.square(mean))
+    return wide, mean, mean_of(jnp.square(wide - mean))
+
+
+class BatchNorm(nn.Module):
+    """PyTorch's BatchNorm2d: epsilon 1e-5, momentum 0.1, statistics in float32.
+
+    `train=False` uses the stored statistics. `train=True` uses those of the batch and moves the
+    stored ones (collection `batch_stats`) by `momentum` of the way, with the unbiased variance.
+    """
+
+    epsilon: float = NORM_EPSILON
+    momentum: float = BATCH_NORM_MOMENTUM
+    dtype: Any = jnp.float32
+
+    @nn.compact
+    def __call__(self, x: Float[Array, "_ _ _ c"], train: bool) -> Float[Array, "_ _ _ c"]:
+        shape = x.shape[-1:]
+        scale = self.param("scale", nn.initializers.ones, shape)
+        bias = self.param("bias", nn.initializers.zeros, shape)
+        mean = self.variable("batch_stats", "mean", jnp.zeros, shape)
+        variance = self.variable("batch_stats", "var", jnp.ones, shape)
+        if not train:
+            stored = mean.value, variance.value, scale, bias
+            return normalise(x, *stored, self.epsilon, self.dtype)
+        wide = x.astype(jnp.promote_types(x.dtype, jnp.float32))
+        used_mean = wide.mean((0, 1, 2))
+        used_variance = jnp.square(wide - used_mean).mean((0, 1, 2))
+        if not self.is_initializing():
+            count = x.size // x.shape[-1]
+            unbiased = used_variance * (count / max(count - 1, 1))
+            mean.value += self.momentum * (used_mean - mean.value)
+            variance.value += self.momentum * (unbiased - variance.value)
+        return normalise(x, used_mean, used_variance, scale, bias, self.epsilon, self.dtype)
+
+
+@functools.partial(jax.jit, static_argnums=(5, 6))  # traced once for all layers of one shape
+def normalise(
+    x: Array, mean: Array, variance: Array, scale: Array, bias: Array, epsilon: float, dtype: Any
+) -> Array:
+    """(x - mean) / deviation * scale + bias, in float32 or wider, then as `dtype`."""
+    wide = x.astype(jnp.promote_types(x.dtype, jnp.float32))
+    normed = (wide - mean) * (jax.lax.rsqrt(variance + epsilon) * scale) + bias
+    return normed.astype(dtype)

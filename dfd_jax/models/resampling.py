@@ -1,7 +1,7 @@
-"""PyTorch's ways to change the size of a map that the library's resize does not reproduce.
+"""Resizes of PyTorch that `jax.image.resize` does not reproduce, and space-to-depth.
 
-Each is linear in rows and in columns, so it is a pair of small constant matrices: two matrix
-products, fast on every backend in both directions, where indexing would give gathers and scatters.
+Each resize is linear in rows and in columns: two products with small constant matrices, fast on
+every platform in both directions. Indexing would give gathers and scatters.
 """
 
 from typing import Any
@@ -41,8 +41,8 @@ def resample(
     rows: Float[np.ndarray, "H h"],
     columns: Float[np.ndarray, "W w"],
 ) -> Float[Array, "b H W c"]:
-    """Maps whose rows and columns are these combinations of the given rows and columns."""
-    exact = jax.lax.Precision.HIGHEST  # fewer bits would blur what is meant to be copied
+    """Maps times a matrix for the rows and one for the columns."""
+    exact = jax.lax.Precision.HIGHEST  # in bfloat16, copied pixels would be rounded
 
     def along(axes: str, matrix: Matrix, x: Array) -> Array:
         if np.array_equal(matrix, np.eye(len(matrix))):
@@ -53,7 +53,7 @@ def resample(
 
 
 def aligned(size: int, to: int) -> Matrix:
-    """What `bilinear_aligned` multiplies with to bring `size` pixels to `to`."""
+    """The matrix of `bilinear_aligned` from `size` pixels to `to`."""
     at = np.arange(to) * ((size - 1) / (to - 1) if to > 1 else 0.0)
     return np.maximum(0.0, 1.0 - np.abs(at[:, None] - np.arange(size)))
 
@@ -63,8 +63,34 @@ def _nearest(size: int, to: int) -> Matrix:
 
 
 def windows(size: int, to: int) -> Matrix:
-    """What `adaptive_average` multiplies with to bring `size` pixels to `to`."""
+    """The matrix of `adaptive_average` from `size` pixels to `to`."""
     start, end = np.arange(to) * size // to, -(-(np.arange(to) + 1) * size // to)
     pixel: Any = np.arange(size)
     inside = (pixel >= start[:, None]) & (pixel < end[:, None])
     return inside / inside.sum(1, keepdims=True)
+
+
+def space_to_depth(x: Float[Array, "b h w c"], times: int = 1) -> Float[Array, "b H W d"]:
+    """Blocks of 2x2 pixels as one pixel with four times the channels, `times` times over.
+
+    Sides must be multiples of 2**times. The channels of a block are those of its upper left, upper
+    right, lower left and lower right pixel.
+    """
+    (b, h, w, c), bits = x.shape, (2,) * times
+    h, w = h >> times, w >> times
+    pairs = [axis for bit in range(times) for axis in (2 + bit, 3 + times + bit)]
+    blocks = x.reshape(b, h, *bits, w, *bits, c).transpose(0, 1, 2 + times, *pairs, 3 + 2 * times)
+    return blocks.reshape(b, h, w, 4**times * c)
+
+
+def depth_to_space(x: Float[Array, "b h w c"], times: int = 1) -> Float[Array, "b H W d"]:
+    """The inverse of `space_to_depth`.
+
+    After a 3x3 convolution this is a transposed convolution (sub-pixel convolution, Shi et al.
+    2016) whose weight gradient is fast on every platform.
+    """
+    b, h, w, c = x.shape
+    rows, columns = range(3, 3 + 2 * times, 2), range(4, 4 + 2 * times, 2)
+    pixels = x.reshape(b, h, w, *(2, 2) * times, c >> 2 * times)
+    pixels = pixels.transpose(0, 1, *rows, 2, *columns, 3 + 2 * times)
+    return pixels.reshape(b, h << times, w << times, c >> 2 * times)

@@ -1,15 +1,16 @@
-"""Looking up images at moving positions: PyTorch's grid_sample, and the resizes around it.
+"""PyTorch's grid_sample (images at given positions), and the resizes that go with it.
 
-A bilinear lookup is four gathers, whose gradient is a scatter; or, linear in the rows and in the
-columns of the image as it is, two matrix products with two weights per position. Forward and
-gradient of one image in ms, measured on two CPU cores and estimated by the compiler for a TPU v5e:
+A bilinear lookup is four gathers, whose gradient is a scatter. It is also linear in the rows and in
+the columns of the image: two matrix products with two weights per position. Forward and gradient of
+one image in ms, measured on two CPU cores and estimated by the compiler for a TPU v5e:
 
     images          positions      CPU gathers, products     TPU gathers, products
     64 x 64 x 256   64 x 64                 58, 124                 0.36, 0.28
     64 x 64 x 3     11 x 64 x 64            12, 80                  1.52, 0.11
 
 With products the gradient of the whole First Order Motion Model takes 1.2 (256 px) to 1.35 times
-(small, 64 px) as long on CPU. On a TPU their weights never reach the memory. So each has its own.
+(small, 64 px) as long on CPU. On a TPU their weights are never written to memory. A CPU runs the
+gathers, other platforms the products.
 """
 
 import math
@@ -26,7 +27,7 @@ def grid_sample(
     """PyTorch's `F.grid_sample`: bilinear, zeros outside of the image.
 
     A position is (x, y); -1 and 1 are the middles of the corner pixels if `align_corners`, else
-    their outer edges. Gradients flow to the images and to the grid; beyond the border both are 0.
+    their outer edges. Gradients flow to the images and to the grid; beyond the border they are 0.
     """
     _, h, w, _ = images.shape
     points = grid.reshape(len(grid), -1, 2)
@@ -41,7 +42,7 @@ def grid_sample(
 def by_gathers(
     images: Float[Array, "b h w c"], rows: Float[Array, "b p"], columns: Float[Array, "b p"]
 ) -> Float[Array, "b p c"]:
-    """Images at p positions, counted in pixels: their four neighbours, one after the other."""
+    """Images at p positions in pixels: gathers of the four neighbours."""
     b, h, w, c = images.shape
     flat = images.reshape(b, h * w, c)
     looked_up = jnp.zeros((), images.dtype)
@@ -58,13 +59,13 @@ def by_gathers(
 def by_products(
     images: Float[Array, "b h w c"], rows: Float[Array, "b p"], columns: Float[Array, "b p"]
 ) -> Float[Array, "b p c"]:
-    """The same as matrix products, at the precision that JAX is set to."""
+    """The same as matrix products, at JAX's default precision."""
 
     def weights(positions: Float[Array, "b p"], size: int) -> Float[Array, "b p n"]:
         (first, before), (_, after) = _neighbours(positions[..., None])
         steps = jnp.arange(size, dtype=positions.dtype) - first
-        found = jnp.where(steps == 0, before, jnp.where(steps == 1, after, 0))
-        return found.astype(images.dtype)
+        weight = jnp.where(steps == 0, before, jnp.where(steps == 1, after, 0))
+        return weight.astype(images.dtype)
 
     _, h, w, _ = images.shape
     return jnp.einsum("bpy,bpx,byxc->bpc", weights(rows, h), weights(columns, w), images)
@@ -81,7 +82,7 @@ def resize_bilinear(
 
 
 def shrink(images: Float[Array, "b h w c"], factor: int) -> Float[Array, "b H W c"]:
-    """Every `factor`-th pixel, from the first on, of the images under a Gaussian, zeros outside.
+    """Images smoothed by a Gaussian (zeros outside), then every `factor`-th pixel from the first.
 
     The standard deviation is (factor - 1) / 2 pixels, the window as wide as `gaussian` makes it.
     """
@@ -114,7 +115,7 @@ def _axis(size: int) -> Float[np.ndarray, " n"]:
 
 
 def _pixels(positions: Float[Array, "b p"], size: int, align_corners: bool) -> Float[Array, "b p"]:
-    """Positions on an axis, counted in pixels. What is out stays out, and infinities end there."""
+    """Positions on an axis in pixels, clipped to a little beyond the border."""
     pixels = (
         (positions + 1) / 2 * (size - 1) if align_corners else (positions * size + size - 1) / 2
     )

@@ -21,7 +21,7 @@ from jaxtyping import Array, Float, Int, UInt8
 from dfd_jax import models, pixels
 from dfd_jax.method import perceptual
 from dfd_jax.models import warp
-from dfd_jax.models.frozen import Card, FrozenNetwork
+from dfd_jax.models.frozen import Card, Network
 from dfd_jax.models.generators.fomm import FOMM, motion
 from dfd_jax.models.generators.fomm.motion import KeyPoints
 from dfd_jax.runtime import processes
@@ -55,7 +55,7 @@ class MotionTraining(NamedTuple):
     """Networks and settings of one training."""
 
     net: FOMM
-    judge: FrozenNetwork  # whose features compare pictures
+    judge: Network  # whose features compare pictures
     tx: optax.GradientTransformation
     objective: MotionObjective
     averaging: float = 0.999
@@ -111,7 +111,7 @@ def reenact(
     return pixels.to_uint8(2 * net.apply(net.variables, photos, wanted) - 1)
 
 
-Update = Callable[[MotionState, FrozenNetwork, Batch, Array], tuple[MotionState, dict[str, Array]]]
+Update = Callable[[MotionState, Network, Batch, Array], tuple[MotionState, dict[str, Array]]]
 
 
 class MotionStep(NamedTuple):
@@ -121,7 +121,7 @@ class MotionStep(NamedTuple):
     """
 
     update: Update
-    judge: FrozenNetwork
+    judge: Network
 
     def __call__(
         self, state: MotionState, batches: Sequence[Batch], key: Array
@@ -144,7 +144,7 @@ def make_train_step(training: MotionTraining) -> MotionStep:
     """The step of this training, not compiled yet."""
 
     def update(
-        state: MotionState, judge: FrozenNetwork, batch: Batch, key: Array
+        state: MotionState, judge: Network, batch: Batch, key: Array
     ) -> tuple[MotionState, dict[str, Array]]:
         def loss(params: Any) -> Any:
             variables = {**state.variables, "params": params}

@@ -15,7 +15,7 @@ from flax import struct
 from jaxtyping import Array, Float, Int
 
 from dfd_jax import models, pixels
-from dfd_jax.models.frozen import Card, FrozenGenerator, FrozenNetwork
+from dfd_jax.models.frozen import Card, FrozenGenerator, Network
 from dfd_jax.models.generators.ganimation import GANimation, compose
 from dfd_jax.runtime import processes
 from dfd_jax.runtime.config import Config
@@ -55,7 +55,7 @@ class GanTraining(NamedTuple):
     """Networks and settings of one training."""
 
     net: FrozenGenerator
-    critic: FrozenNetwork  # models.generators.stargan.Discriminator
+    critic: Network  # models.generators.stargan.Discriminator
     generator_tx: optax.GradientTransformation
     critic_tx: optax.GradientTransformation
     objective: GanObjective
@@ -221,7 +221,7 @@ def _critic_loss(
 
 
 def _gradient_penalty(
-    net: FrozenNetwork, critic: Any, images: Array, fakes: Array, rng: Array
+    net: Network, critic: Any, images: Array, fakes: Array, rng: Array
 ) -> Float[Array, ""]:
     """Mean squared deviation from 1 of the score's gradient norm, between photos and fakes."""
     share = jax.random.uniform(rng, (len(images), 1, 1, 1))

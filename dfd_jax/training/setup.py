@@ -18,7 +18,7 @@ from dfd_jax.models.frozen import (
     Card,
     FrozenDetector,
     FrozenGenerator,
-    FrozenNetwork,
+    Network,
     Perturber,
 )
 from dfd_jax.models.generators.fomm import FOMM
@@ -47,7 +47,7 @@ def with_driving_clips(net: FrozenGenerator, root: str, frames: int) -> FrozenGe
     return net.with_motions(clips, frames_per_photo=frames)
 
 
-def starting_from(net: FrozenNetwork, path: str) -> FrozenNetwork:
+def starting_from(net: Network, path: str) -> Network:
     """The network with the variables of a weights file, or as it is if `path` is empty.
 
     ValueError if the file's network has other hyper-parameters, another size or other conditions.

@@ -25,7 +25,7 @@ from dfd_jax.models.frozen import (
     Card,
     FrozenDetector,
     FrozenGenerator,
-    FrozenNetwork,
+    Network,
     Perturber,
 )
 
@@ -36,11 +36,11 @@ LEGEND = (
     "detector was not trained on. %dis: share of fakes disrupted (L2 ≥ 0.05). R': reals judged "
     "real after protection. →: without and with protection. One card: python -m dfd_jax.zoo NAME"
 )
-ROLES: dict[type[FrozenNetwork], str] = {
+ROLES: dict[type[Network], str] = {
     FrozenGenerator: "generator",
     FrozenDetector: "detector",
     Perturber: "perturber",
-    FrozenNetwork: "discriminator",  # what is none of the above
+    Network: "discriminator",  # what is none of the above
 }
 
 

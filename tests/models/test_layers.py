@@ -5,7 +5,7 @@ import jax
 import numpy as np
 import pytest
 
-from dfd_jax.models import layers
+from dfd_jax.models import layers, operations
 
 
 def images(*shape, seed=0):
@@ -105,7 +105,7 @@ def test_max_pool_and_its_gradient_equal_the_library_one_even_for_ties(size):
 
     @jax.jit
     def both(x, weights):
-        results = [jax.vjp(pool, x) for pool in (layers.max_pool_3x3, library)]
+        results = [jax.vjp(pool, x) for pool in (operations.max_pool_3x3, library)]
         return [(y, vjp(weights)[0]) for y, vjp in results]
 
     (ours, our_gradient), (theirs, their_gradient) = both(x, weights)
@@ -116,7 +116,7 @@ def test_max_pool_and_its_gradient_equal_the_library_one_even_for_ties(size):
 def test_max_pool_passes_nan_on():
     x = images(1, 4, 4, 1)
     x[0, 3, 3] = np.nan
-    assert np.isnan(jax.jit(layers.max_pool_3x3)(x)[0, :, :, 0]).tolist() == [
+    assert np.isnan(jax.jit(operations.max_pool_3x3)(x)[0, :, :, 0]).tolist() == [
         [False, False],
         [False, True],
     ]

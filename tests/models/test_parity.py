@@ -72,7 +72,7 @@ class Case(NamedTuple):
 
 GANIMATION = Case(
     "ganimation",
-    {"main_0": "entered", "main_8": "encoded", "main": "features"},
+    {"main_0": "main.0/__call__", "main_8": "encoded", "main": "features"},
     composed_loss,
     in_float64=True,
 )
@@ -96,7 +96,7 @@ MULTI_ATTENTIONAL = {
 CASES = {
     "stargan": Case(
         "stargan",
-        {"main_0": "entered", "main_8": "encoded", "main_14": "transformed"},
+        {"main_0": "main.0/__call__", "main_8": "encoded", "main_14": "transformed"},
         image_loss,
         in_float64=True,
     ),
@@ -113,8 +113,8 @@ CASES = {
         "xception",
         {
             "model_conv2": "conv2/__call__",
-            "model_block3": "block3",
-            "model_block12": "last_block",
+            "model_block3": "b3",
+            "model_block12": "b12",
             "model_bn4": "bn4/__call__",
         },
     ),
@@ -122,10 +122,10 @@ CASES = {
         "xception",
         {
             "backbone_conv2": "conv2/__call__",
-            "backbone_block3": "block3",
-            "backbone_block12": "last_block",
+            "backbone_block3": "b3",
+            "backbone_block12": "b12",
             "features_before_classifier": "bn4/__call__",
-            "features_after_classifier": "features",
+            "features_after_classifier": "final",
         },
     ),
     "fomm_kp_detector": Case("fomm", fomm_recordings.DETECTOR, fomm_recordings.keypoint_loss),

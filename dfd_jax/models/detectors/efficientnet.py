@@ -12,8 +12,7 @@ import flax.linen as nn
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from dfd_jax.models import layers
-from dfd_jax.models.convolution import Conv
+from dfd_jax.models.layers import BatchNorm, Conv, DepthwiseConv
 
 NORM_EPSILON, NORM_MOMENTUM = 1e-3, 0.01  # the latter in PyTorch's sense
 SQUEEZE = 4  # channels of a block's input for each squeezed channel
@@ -88,24 +87,24 @@ class EfficientNet(nn.Module):
         if self.padding not in PADDINGS:
             known = ", ".join(PADDINGS)
             raise ValueError(f"EfficientNet: unknown padding {self.padding!r}; known: {known}")
-        found: dict[str, Array] = {}
+        outputs: dict[str, Array] = {}
         side = self.nominal_size
         pad = (0, 0) if self.padding == "bare_stem" else same_padding(side, 3, 2)
         x = self._conv("_conv_stem", x, self.channels[0], 3, 2, pad)
-        x = found["b0"] = nn.swish(self._norm("_bn0", x, train))
+        x = outputs["b0"] = nn.swish(self._norm("_bn0", x, train))
         side, index = self._after(side, 2), 0
         for stage, depth in enumerate(self.depths):
             for repeat in range(depth):
                 stride = 1 if repeat else STRIDES[stage]
                 x = self._block(index, x, stage, stride, side, train)
                 side, index = self._after(side, stride), index + 1
-            found[f"b{stage + 1}"] = x
+            outputs[f"b{stage + 1}"] = x
         x = self._norm("_bn1", self._conv("_conv_head", x, self.channels[-1]), train)
-        x = found["final"] = nn.swish(x)
+        x = outputs["final"] = nn.swish(x)
         x = x.astype(jnp.float32).mean((1, 2))
         x = nn.Dropout(self.dropout, deterministic=not train)(x)
         logits = nn.Dense(self.num_classes, dtype=self.dtype, name="_fc")(x)
-        return {**found, "logits": logits.astype(jnp.float32)}
+        return {**outputs, "logits": logits.astype(jnp.float32)}
 
     def example_inputs(self, size: int) -> tuple[Array]:
         """An image of zeros, batch of one."""
@@ -121,7 +120,7 @@ class EfficientNet(nn.Module):
             x = nn.swish(self._norm(f"{name}_bn0", x, train))
         kernel = KERNELS[stage]
         pad = same_padding(side, kernel, stride)
-        depthwise = layers.DepthwiseConv(
+        depthwise = DepthwiseConv(
             kernel, stride, pad, dtype=self.dtype, name=f"{name}_depthwise_conv"
         )
         x = nn.swish(self._norm(f"{name}_bn1", depthwise(x), train))
@@ -158,7 +157,7 @@ class EfficientNet(nn.Module):
         return Conv(features, size, stride, pad, bias, dtype=self.dtype, name=name)(x)
 
     def _norm(self, name: str, x: Array, train: bool) -> Array:
-        norm = layers.BatchNorm(NORM_EPSILON, NORM_MOMENTUM, dtype=self.dtype, name=name)
+        norm = BatchNorm(NORM_EPSILON, NORM_MOMENTUM, dtype=self.dtype, name=name)
         return norm(x, train)
 
 

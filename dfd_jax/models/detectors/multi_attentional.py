@@ -13,10 +13,10 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from dfd_jax.models import layers, resampling
-from dfd_jax.models.convolution import Conv
+from dfd_jax.models import operations, resampling
 from dfd_jax.models.detectors.efficientnet import EfficientNet
 from dfd_jax.models.detectors.xception import Xception
+from dfd_jax.models.layers import BatchNorm, Conv
 
 BACKBONES = ("efficientnet", "xception")
 MASK_SIZE, MASK_BORDER = 24, 2  # attention is off in this border of a map of this size
@@ -104,10 +104,10 @@ class MultiAttentional(nn.Module):
             if name not in stages or name == "logits":
                 known = ", ".join(n for n in stages if n != "logits")
                 raise ValueError(f"MultiAttentional: no stage {name!r} in {self.backbone}: {known}")
-        found = (stages[self.feature_layer], stages[self.attention_layer], stages["final"])
-        for name, array in zip(("features", "deep_features", "final"), found, strict=True):
+        picked = (stages[self.feature_layer], stages[self.attention_layer], stages["final"])
+        for name, array in zip(("features", "deep_features", "final"), picked, strict=True):
             self.sow("intermediates", name, array)
-        return found
+        return picked
 
     def _pool_final(self, final: Array, attention: Array, train: bool) -> Array:
         """The last features where the maps together look: [b mid_dims]."""
@@ -130,9 +130,9 @@ class AttentionMaps(nn.Module):
     @nn.compact
     def __call__(self, x: Float[Array, "b h w c"], train: bool) -> Float[Array, "b h w maps"]:
         x = Conv(x.shape[-1], 3, 1, (1, 1), True, dtype=self.dtype, name="conv_extract")(x)
-        x = nn.relu(layers.BatchNorm(dtype=self.dtype, name="bn1")(x, train))
+        x = nn.relu(BatchNorm(dtype=self.dtype, name="bn1")(x, train))
         x = Conv(self.maps, 1, dtype=self.dtype, name="conv2")(x)
-        x = layers.BatchNorm(dtype=self.dtype, name="bn2")(x, train)
+        x = BatchNorm(dtype=self.dtype, name="bn2")(x, train)
         x = nn.elu(x.astype(jnp.promote_types(x.dtype, jnp.float32))) + 1
         mask = jnp.asarray(border_mask(), x.dtype)[None, :, :, None]
         return x * resampling.nearest(mask, *x.shape[1:3])
@@ -175,14 +175,11 @@ class TextureEnhancement(nn.Module):
 
     def _norm(self, name: str, x: Array, train: bool) -> Array:
         flat = x.reshape(*x.shape[:3], -1)
-        return layers.BatchNorm(dtype=self.dtype, name=name)(flat, train).reshape(x.shape)
+        return BatchNorm(dtype=self.dtype, name=name)(flat, train).reshape(x.shape)
 
 
 class MapwiseConv(nn.Module):
-    """A convolution of its own for every map: a grouped convolution, one group per map.
-
-    Written as one convolution after the other, since XLA runs grouped ones badly on CPU.
-    """
+    """A convolution of its own for every map: a grouped convolution, one group per map."""
 
     features: int
     size: int
@@ -194,18 +191,8 @@ class MapwiseConv(nn.Module):
         shape = (self.size, self.size, channels, maps * self.features)
         kernel = self.param("kernel", nn.initializers.lecun_normal(), shape)
         bias = self.param("bias", nn.initializers.zeros, shape[-1:])
-        kernels = jnp.split(kernel.astype(self.dtype), maps, -1)
-        each = [
-            jax.lax.conv_general_dilated(
-                x[..., number, :].astype(self.dtype),
-                kernels[number],
-                (1, 1),
-                "SAME",  # odd sizes: the same zeros on every side
-                dimension_numbers=("NHWC", "HWIO", "NHWC"),
-            )
-            for number in range(maps)
-        ]
-        return jnp.stack(each, -2) + bias.reshape(maps, -1).astype(self.dtype)
+        y = operations.grouped_conv(x.astype(self.dtype), kernel.astype(self.dtype))
+        return y + bias.reshape(maps, -1).astype(self.dtype)
 
 
 def border_mask() -> Float[np.ndarray, "24 24"]:

@@ -9,8 +9,8 @@ import flax.linen as nn
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from dfd_jax.models import layers
-from dfd_jax.models.convolution import Conv
+from dfd_jax.models.layers import BatchNorm, Conv
+from dfd_jax.models.operations import max_pool_3x3
 
 
 class ResNet(nn.Module):
@@ -27,7 +27,7 @@ class ResNet(nn.Module):
         self, x: Float[Array, "b h w 3"], train: bool = False
     ) -> Float[Array, "b num_classes"]:
         x = nn.relu(self._norm("bn1", self._conv("conv1", x, self.width, 7, 2), train))
-        x = layers.max_pool_3x3(x)
+        x = max_pool_3x3(x)
         self.sow("intermediates", "maxpool", x)
         for stage, count in enumerate(self.stage_sizes, start=1):
             for index in range(count):
@@ -65,7 +65,7 @@ class ResNet(nn.Module):
         return Conv(features, size, stride, padding, dtype=self.dtype, name=name)(x)
 
     def _norm(self, name: str, x: Array, train: bool) -> Array:
-        return layers.BatchNorm(dtype=self.dtype, name=name)(x, train)
+        return BatchNorm(dtype=self.dtype, name=name)(x, train)
 
 
 class ResNet18(ResNet):

@@ -12,10 +12,8 @@ import jax.numpy as jnp
 from flax import struct
 from jaxtyping import Array, Float, Int
 
-from dfd_jax.models import layers
-from dfd_jax.models.convolution import Conv, ConvTranspose, Kernel, of_constants, same
 from dfd_jax.models.frozen import FrozenGenerator
-from dfd_jax.models.tpu import cells
+from dfd_jax.models.layers import Conv, ConvTranspose, InstanceNorm, LabelConv
 
 HAIR_COLOURS = ("Black_Hair", "Blond_Hair", "Brown_Hair", "Gray_Hair")
 LEAKY_SLOPE = 0.01
@@ -30,78 +28,56 @@ class Trunk(nn.Module):
     conv_dim: int = 64
     c_dim: int = 5
     blocks: int = 6
-    for_tpu: bool = False  # the widest maps as cells, see cells.py
     dtype: Any = jnp.float32
 
-    def features(
-        self, x: Float[Array, "b h w 3"], c: Float[Array, "b c_dim"]
-    ) -> Float[Array, "b h2 w2 _"]:
+    def features(self, x: Float[Array, "b h w 3"], c: Float[Array, "b c_dim"]) -> Array:
         """Images in [-1, 1] and a condition → what `head` takes. Sides: multiples of 4."""
-        x = self._norm(4, self._enter(x.astype(self.dtype), c.astype(self.dtype)), relu=True)
-        x = self._norm(7, self.conv("main.6", x, self.conv_dim * 4, 4, stride=2), relu=True)
+        x = self.downsample(x, c)
         self.sow("intermediates", "encoded", x)
         for index in range(9, 9 + self.blocks):
             x = self._residual(index, x)
         self.sow("intermediates", "transformed", x)
-        x = self._up(f"main.{9 + self.blocks}", x, self.conv_dim * 2)
-        return self._leave(12 + self.blocks, self._norm(10 + self.blocks, x, relu=True))
+        return self.upsample(x)
+
+    def downsample(
+        self, x: Float[Array, "b h w 3"], c: Float[Array, "b c_dim"]
+    ) -> Float[Array, "b h4 w4 d"]:
+        """Two halvings. The condition enters as planes of one value each beside the image."""
+        x = self.norm(1, LabelConv(self.conv_dim, 7, dtype=self.dtype, name="main.0")(x, c))
+        x = self.norm(4, self.conv("main.3", x, self.conv_dim * 2, 4, stride=2))
+        return self.norm(7, self.conv("main.6", x, self.conv_dim * 4, 4, stride=2))
+
+    def upsample(self, x: Float[Array, "b h4 w4 d"]) -> Array:
+        """Two doublings."""
+        index = 9 + self.blocks
+        x = self.norm(index + 1, self.conv_transpose(f"main.{index}", x, self.conv_dim * 2))
+        return self.norm(index + 4, self.conv_transpose(f"main.{index + 3}", x, self.conv_dim))
 
     def head(self, name: str, x: Array, features: int) -> Float[Array, "b h w features"]:
         """The last convolution, of what `features` returns; float32."""
-        if self.for_tpu:
-            kernel = self._kernel(name, 7, self.conv_dim, features)
-            return cells.unpack(cells.gather(x, kernel, offset=1))
         return self.conv(name, x, features, 7).astype(jnp.float32)
-
-    def _enter(self, x: Array, c: Array) -> Array:
-        """The first two convolutions, and the norm between them. The first sees the condition as
-        planes of one value each beside the image.
-        """
-        d = self.conv_dim
-        kernel = self._kernel("main.0", 7, x.shape[-1] + c.shape[-1], d)
-        if self.for_tpu:
-            x = cells.spread_beside(x, c, kernel)
-            x = self._norm(1, x, relu=True, offset=1)
-            return cells.halve(x, self._kernel("main.3", 4, d, 2 * d))
-        of_image, of_planes = jnp.split(kernel, [x.shape[-1]], 2)
-        x = same(x, of_image) + of_constants(c, of_planes, *x.shape[1:3])
-        self.sow("intermediates", "entered", x)
-        return self.conv("main.3", self._norm(1, x, relu=True), 2 * d, 4, stride=2)
-
-    def _leave(self, index: int, x: Array) -> Array:
-        """The last transposed convolution and its norm."""
-        if self.for_tpu:
-            x = cells.double(x, self._kernel(f"main.{index}", 4, self.conv_dim, x.shape[-1]))
-            return self._norm(index + 1, x, relu=True, offset=1)
-        return self._norm(index + 1, self._up(f"main.{index}", x, self.conv_dim), relu=True)
-
-    def _kernel(self, name: str, size: int, *channels: int) -> Array:
-        return Kernel((size, size, *channels), dtype=self.dtype, name=name)()
 
     def conv(self, name: str, x: Array, features: int, size: int, stride: int = 1) -> Array:
         """A convolution without bias, padded so that only the stride changes the size."""
         padding = ((size - 1) // 2, (size - 1) // 2)
-        return Conv(
-            features, size, stride, padding, for_tpu=self.for_tpu, dtype=self.dtype, name=name
-        )(x)
+        return Conv(features, size, stride, padding, dtype=self.dtype, name=name)(x)
+
+    def conv_transpose(self, name: str, x: Array, features: int) -> Array:
+        """A convolution that doubles the sides."""
+        return ConvTranspose(features, dtype=self.dtype, name=name)(x)
+
+    def norm(self, index: int | str, x: Array) -> Array:
+        """Instance norm and ReLU."""
+        return nn.relu(InstanceNorm(dtype=self.dtype, name=f"main.{index}")(x))
 
     def example_inputs(self, size: int) -> tuple[Array, Array]:
         """An image and a condition, zeros, batch of one."""
         return jnp.zeros((1, size, size, 3)), jnp.zeros((1, self.c_dim))
 
     def _residual(self, index: int, x: Array) -> Array:
-        channels = self.conv_dim * 4
-        y = self.conv(f"main.{index}.main.0", x, channels, 3)
-        y = self._norm(f"{index}.main.1", y, relu=True)
-        y = self.conv(f"main.{index}.main.3", y, channels, 3)
-        return x + self._norm(f"{index}.main.4", y, relu=False)
-
-    def _up(self, name: str, x: Array, features: int) -> Array:
-        return ConvTranspose(features, for_tpu=self.for_tpu, dtype=self.dtype, name=name)(x)
-
-    def _norm(self, index: int | str, x: Array, relu: bool, offset: int | None = None) -> Array:
-        x = layers.InstanceNorm(dtype=self.dtype, name=f"main.{index}")(x, offset)
-        return nn.relu(x) if relu else x
+        y = self.conv(f"main.{index}.main.0", x, self.conv_dim * 4, 3)
+        y = self.conv(f"main.{index}.main.3", self.norm(f"{index}.main.1", y), self.conv_dim * 4, 3)
+        return x + InstanceNorm(dtype=self.dtype, name=f"main.{index}.main.4")(y)
 
 
 class Generator(Trunk):

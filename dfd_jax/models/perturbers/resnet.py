@@ -1,7 +1,7 @@
 """Residual encoder-decoder perturber, the other family of Generative Adversarial Perturbations.
 
-Poursaeed et al. 2018; the layout is that of Johnson et al. 2016: a 7x7 stem, two halvings, residual
-blocks, two doublings, a 7x7 head. Upsampling as in unet.py, for the same reasons.
+Poursaeed et al. 2018; the layout is that of Johnson et al. 2016: a 7x7 stem, two strided
+convolutions, residual blocks, two upsamplings, a 7x7 head. Upsampling is that of unet.py.
 """
 
 from typing import Any
@@ -11,9 +11,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from dfd_jax.models.convolution import Conv
-from dfd_jax.models.layers import InstanceNorm
-from dfd_jax.models.tpu import cells
+from dfd_jax.models.layers import Conv, InstanceNorm
+from dfd_jax.models.resampling import depth_to_space
 
 
 class ResNetPerturber(nn.Module):
@@ -69,5 +68,5 @@ class ResNetPerturber(nn.Module):
             dtype=self.dtype,
             name=f"{name}_conv",
         )
-        x = cells.unpack(conv(x)) if upsample else conv(x)
+        x = depth_to_space(conv(x)) if upsample else conv(x)
         return InstanceNorm(dtype=self.dtype, name=f"{name}_norm")(x)

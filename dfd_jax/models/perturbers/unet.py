@@ -2,7 +2,7 @@
 
 Poursaeed et al. 2018, "Generative Adversarial Perturbations". Upsampling is a sub-pixel convolution
 (Shi et al. 2016), which draws fine patterns easily and whose weight gradient is fast on every
-backend.
+platform.
 """
 
 from typing import Any
@@ -12,9 +12,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from dfd_jax.models.convolution import Conv, Kernel
-from dfd_jax.models.layers import InstanceNorm
-from dfd_jax.models.tpu import cells
+from dfd_jax.models.layers import Conv, InstanceNorm
+from dfd_jax.models.resampling import depth_to_space, space_to_depth
 
 
 class UNet(nn.Module):
@@ -22,14 +21,13 @@ class UNet(nn.Module):
 
     `width` channels at full resolution, doubled at each of `depth` halvings up to 8 x width.
 
-    With a `patch` of 2 or 4 the first one or two halvings are a rearrangement of patches of so many
-    pixels a side: the widest maps, which few channels use badly, are left out on both ways.
+    With a `patch` of 2 or 4 the first one or two halvings only rearrange patches of 2x2 or 4x4
+    pixels into channels. That leaves out the widest maps, whose few channels are slow everywhere.
     """
 
     width: int = 64
     depth: int = 4
     patch: int = 1  # 1, 2 or 4
-    for_tpu: bool = False  # full resolution as cells, see cells.py
     dtype: Any = jnp.float32
 
     @property
@@ -44,32 +42,24 @@ class UNet(nn.Module):
 
     @nn.compact
     def __call__(self, images: Float[Array, "b h w 3"]) -> Float[Array, "b h w 3"]:
-        channels = [self.width * min(2**level, 8) for level in range(self.depth + 1)]
-        first = self._patch_levels()
-        in_cells = self.for_tpu and self.depth > first
-        images = cells.pack(images, first)
-        enter = self._enter_cells if in_cells else self._block
-        skips = [enter(images, channels[first], "enter")]
+        channels, first = self.channels, self.patch_levels()
+        skips = [self.block("enter", space_to_depth(images, first), channels[first])]
         for level in range(first + 1, self.depth + 1):
-            halve = in_cells and level == first + 1
-            features = channels[level]
-            skips.append(self._block(skips[-1], features, f"down{level}", 2, from_cells=halve))
-        x = self._block(skips.pop(), channels[-1], "middle")
+            skips.append(self.block(f"down{level}", skips[-1], channels[level], stride=2))
+        x = self.block("middle", skips.pop(), channels[-1])
         for level in reversed(range(first, self.depth)):
-            x = self._block(x, channels[level], f"up{level}", upsample=True)
-            if in_cells and level == first:
-                break
-            x = cells.unpack(x) if in_cells else x
+            x = self.block(f"up{level}", x, channels[level], upsample=True)
             x = jnp.concatenate([x, skips.pop()], axis=-1)
-        features = 3 * self.patch**2
-        if in_cells:
-            out = LeaveCells(features, dtype=self.dtype, name="leave")(x, skips.pop())
-            return cells.unpack(out, 1 + first).astype(jnp.float32)
-        out = Conv(features, 3, 1, (1, 1), True, self.for_tpu, self.dtype, name="leave")(x)
-        return cells.unpack(out, first).astype(jnp.float32)
+        x = Conv(3 * self.patch**2, 3, 1, (1, 1), True, dtype=self.dtype, name="leave")(x)
+        return depth_to_space(x, first).astype(jnp.float32)
 
-    def _patch_levels(self) -> int:
-        """How many halvings the patches stand for. ValueError if there are not so many."""
+    @property
+    def channels(self) -> list[int]:
+        """By level: how often the sides have been halved."""
+        return [self.width * min(2**level, 8) for level in range(self.depth + 1)]
+
+    def patch_levels(self) -> int:
+        """How many halvings the patches stand for. ValueError if the patch does not fit."""
         levels = self.patch.bit_length() - 1
         if self.patch not in (1, 2, 4) or levels > self.depth:
             raise ValueError(
@@ -78,58 +68,18 @@ class UNet(nn.Module):
             )
         return levels
 
-    def _enter_cells(self, images: Array, channels: int, name: str) -> Array:
-        shape = (3, 3, images.shape[-1], channels)
-        kernel = Kernel(shape, dtype=self.dtype, name=f"{name}_conv")()
-        x = cells.spread(images.astype(self.dtype), kernel)
-        return jax.nn.relu(InstanceNorm(dtype=self.dtype, name=f"{name}_norm")(x, offset=1))
-
-    def _block(
-        self,
-        x: Array,
-        channels: int,
-        name: str,
-        stride: int = 1,
-        *,
-        upsample: bool = False,
-        from_cells: bool = False,
+    def block(
+        self, name: str, x: Array, channels: int, *, stride: int = 1, upsample: bool = False
     ) -> Array:
-        """A convolution, its norm and ReLU. Upsampled for a TPU: cells at offset 0."""
-        if from_cells:
-            shape = (4, 4, x.shape[-1] // 4, channels)
-            x = cells.halve(x, Kernel(shape, dtype=self.dtype, name=f"{name}_conv")())
-        else:
-            side = 4 if stride == 2 else 3  # even under stride 2: every pixel is touched equally
-            x = Conv(  # without bias, which the norm that follows would remove
-                channels * (4 if upsample else 1),
-                side,
-                stride,
-                (1, 1),
-                for_tpu=self.for_tpu,
-                dtype=self.dtype,
-                name=f"{name}_conv",
-            )(x)
-        norm = InstanceNorm(dtype=self.dtype, name=f"{name}_norm")
-        if upsample and self.for_tpu:
-            return jax.nn.relu(norm(x, offset=0))
-        return jax.nn.relu(norm(cells.unpack(x) if upsample else x))
+        """A convolution, its norm and ReLU."""
+        x = self.conv(name, x, channels * 4 if upsample else channels, stride)
+        return self.norm(name, depth_to_space(x) if upsample else x)
 
+    def norm(self, name: str, x: Array) -> Array:
+        """Instance norm and ReLU."""
+        return jax.nn.relu(InstanceNorm(dtype=self.dtype, name=f"{name}_norm")(x))
 
-class LeaveCells(nn.Module):
-    """The 3x3 convolution of two maps side by side, from cells of offset 0 and 1 to cells of 0."""
-
-    features: int
-    dtype: Any = jnp.float32
-
-    @nn.compact
-    def __call__(
-        self, first: Float[Array, "b h w c"], second: Float[Array, "b h2 w2 d"]
-    ) -> Float[Array, "b h w f"]:
-        c, d = first.shape[-1] // 4, second.shape[-1] // 4
-        kernel = self.param("kernel", nn.initializers.lecun_normal(), (3, 3, c + d, self.features))
-        bias = self.param("bias", nn.initializers.zeros, (self.features,))
-        kernel = kernel.astype(self.dtype)
-        of_first = cells.gather(first, kernel[:, :, :c], offset=0)
-        found = of_first + cells.gather(second, kernel[:, :, c:], offset=1) + jnp.tile(bias, 4)
-        # What follows moves few channels about: sums for the bias's gradient do not belong there.
-        return jax.lax.optimization_barrier(found.astype(self.dtype))
+    def conv(self, name: str, x: Array, channels: int, stride: int) -> Array:
+        """Without bias, which the norm that follows would remove."""
+        size = 4 if stride == 2 else 3  # even under stride 2: every pixel is touched equally
+        return Conv(channels, size, stride, (1, 1), dtype=self.dtype, name=f"{name}_conv")(x)

@@ -17,14 +17,14 @@ from dfd_jax.models.generators.fomm.motion import KeyPoints, Motion
 Frame = Float[Array, "h w 3"] | UInt8[np.ndarray, "h w 3"]  # in [-1, 1], or 8-bit
 Frames = Float[Array, "n h w 3"] | UInt8[np.ndarray, "n h w 3"]
 DETECTED_AT_ONCE = 16  # frames of a clip in one batch
-# Frames made together. More come in a loop, whose gradient takes four times as long on CPU; written
-# out one by one they would bloat the program, which a TPU compiler works on for minutes.
+# Frames generated together. More run in a loop, whose gradient takes four times as long on a CPU.
+# Unrolled they would make a program that a TPU compiler works on for minutes.
 AT_ONCE = 4
 
 
 @struct.dataclass
 class Clips:
-    """Keypoints of driving clips, which do not depend on the photos. Shorter clips are padded."""
+    """Keypoints of driving clips. Shorter clips are padded."""
 
     points: KeyPoints  # [c n k ..]
     lengths: Int[Array, " c"]
@@ -35,7 +35,7 @@ class Clips:
 class FOMM(FrozenGenerator):
     """A trained First Order Motion Model. A condition is a `Motion`: some frames of a clip.
 
-    It has no conditions before `with_motions` gave it clips; those are then called by their names.
+    It has no conditions until `with_motions` gives it clips; their names are its conditions.
     """
 
     clips: Clips | None = None
@@ -43,7 +43,7 @@ class FOMM(FrozenGenerator):
 
     @property
     def labels(self) -> tuple[str, ...]:
-        """None: what a photo shows does not matter."""
+        """None: conditions do not depend on the photo."""
         return ()
 
     @property
@@ -63,7 +63,7 @@ class FOMM(FrozenGenerator):
         source: KeyPoints = self.apply(self.variables, photos, method="keypoints")
         features = self.apply(self.variables, photos, method="encode")
         is_relative = self.module.relative
-        wanted = motion.normalize_kp(
+        driving = motion.normalize_kp(
             source, condition, is_relative, is_relative, self.module.adapt_movement_scale
         )
 
@@ -71,7 +71,7 @@ class FOMM(FrozenGenerator):
             flow = self.apply(self.variables, photos, source, driving, method="flow")
             return self.apply(self.variables, features, flow, method="decode")
 
-        fakes = _each_frame(frame, wanted)
+        fakes = _each_frame(frame, driving)
         return 2 * fakes.reshape(-1, *fakes.shape[2:]) - 1
 
     def keypoints(self, images: Float[Array, "b h w 3"]) -> KeyPoints:
@@ -94,8 +94,8 @@ class FOMM(FrozenGenerator):
         if frames_per_photo < 1:
             raise ValueError(f"frames_per_photo is {frames_per_photo}, must be at least 1")
         points = [_detect_all(self, frames) for frames in clips.values()]
-        lengths = [len(found.value) for found in points]
-        padded = [_padded(found, max(lengths)) for found in points]
+        lengths = [len(each.value) for each in points]
+        padded = [_padded(each, max(lengths)) for each in points]
         bank = Clips(
             points=jax.tree.map(lambda *each: jnp.stack(each), *padded),
             lengths=jnp.asarray(lengths),
@@ -106,7 +106,7 @@ class FOMM(FrozenGenerator):
     def sample_condition(self, rng: Array, labels: Float[Array, "b a"], target: str) -> Motion:
         """For each photo `frames_per_photo` random frames of the clip `target`, in random order.
 
-        "random" draws a clip for each photo. A frame may come twice. ValueError if the clip is not
+        "random" draws a clip for each photo. Frames may repeat. ValueError if the clip is not
         known, or photos come with labels.
         """
         clip_rng, frame_rng = jax.random.split(rng)
@@ -151,7 +151,7 @@ class FOMM(FrozenGenerator):
         if self.clips is None:
             raise ValueError(
                 "this First Order Motion Model has no driving clips: "
-                "give it some with with_motions({name: frames}, frames_per_photo)"
+                "add some with with_motions({name: frames}, frames_per_photo)"
             )
         if target not in (*self.clips.names, "random"):
             known = ", ".join(self.clips.names)
@@ -168,7 +168,7 @@ def _each_frame(
     if driving.value.shape[1] <= AT_ONCE:
         return jax.vmap(frame, in_axes=1, out_axes=1)(driving)
     by_frame = jax.tree.map(lambda a: jnp.moveaxis(a, 1, 0), driving)
-    remade = jax.checkpoint(frame)  # the gradient keeps the activations of a few frames, not of all
+    remade = jax.checkpoint(frame)  # keeps the activations of AT_ONCE frames for the gradient
     return jnp.moveaxis(jax.lax.map(remade, by_frame, batch_size=AT_ONCE), 0, 1)
 
 
@@ -178,13 +178,13 @@ def _detect(net: FOMM, frames: Float[Array, "n h w 3"]) -> KeyPoints:
 
 
 def _detect_all(net: FOMM, frames: Frames) -> KeyPoints:
-    """Keypoints of n frames, some at a time; the last batch is filled up: one program will do."""
-    found = []
+    """Keypoints of n frames, in batches; the last one is padded, so one program is enough."""
+    detected = []
     for start in range(0, len(frames), DETECTED_AT_ONCE):
         batch = jnp.asarray(frames[start : start + DETECTED_AT_ONCE])
         images = pixels.from_uint8(batch) if batch.dtype == jnp.uint8 else batch
-        found.append(_detect(net, _repeat_last(images, DETECTED_AT_ONCE)))
-    points = jax.tree.map(lambda *each: jnp.concatenate(each), *found)
+        detected.append(_detect(net, _repeat_last(images, DETECTED_AT_ONCE)))
+    points = jax.tree.map(lambda *each: jnp.concatenate(each), *detected)
     return jax.tree.map(lambda a: a[: len(frames)], points)
 
 

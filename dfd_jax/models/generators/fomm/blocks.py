@@ -6,8 +6,7 @@ import flax.linen as nn
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from dfd_jax.models import layers
-from dfd_jax.models.convolution import Conv
+from dfd_jax.models.layers import BatchNorm, Conv
 
 
 def convolution(features: int, size: int, padding: int, dtype: Any, name: str) -> Conv:
@@ -28,10 +27,10 @@ class ConvBlock(nn.Module):
         self, x: Float[Array, "b h w c"], train: bool = False
     ) -> Float[Array, "b H W features"]:
         if self.resample == "up":
-            x = double(x)
+            x = upsample(x)
         x = convolution(self.features, self.size, self.size // 2, self.dtype, "conv")(x)
-        x = nn.relu(layers.BatchNorm(dtype=self.dtype, name="norm")(x, train))
-        return halve(x) if self.resample == "down" else x
+        x = nn.relu(BatchNorm(dtype=self.dtype, name="norm")(x, train))
+        return downsample(x) if self.resample == "down" else x
 
 
 class ResidualBlock(nn.Module):
@@ -43,7 +42,7 @@ class ResidualBlock(nn.Module):
     def __call__(self, x: Float[Array, "b h w c"], train: bool = False) -> Float[Array, "b h w c"]:
         y = x
         for number in (1, 2):
-            y = nn.relu(layers.BatchNorm(dtype=self.dtype, name=f"norm{number}")(y, train))
+            y = nn.relu(BatchNorm(dtype=self.dtype, name=f"norm{number}")(y, train))
             y = convolution(x.shape[-1], 3, 1, self.dtype, f"conv{number}")(y)
         return x + y
 
@@ -75,13 +74,13 @@ class Hourglass(nn.Module):
         return x
 
 
-def halve(x: Float[Array, "b h w c"]) -> Float[Array, "b H W c"]:
+def downsample(x: Float[Array, "b h w c"]) -> Float[Array, "b H W c"]:
     """Means of 2x2 pixels. The sides must be even."""
     b, h, w, c = x.shape
     return x.reshape(b, h // 2, 2, w // 2, 2, c).mean((2, 4))
 
 
-def double(x: Float[Array, "b h w c"]) -> Float[Array, "b H W c"]:
+def upsample(x: Float[Array, "b h w c"]) -> Float[Array, "b H W c"]:
     """Every pixel as 2x2 pixels."""
     b, h, w, c = x.shape
     wide = jnp.broadcast_to(x[:, :, None, :, None], (b, h, 2, w, 2, c))

@@ -1,10 +1,10 @@
-"""Maps as [h, w, b, c]: how a TPU keeps them, said in so many words.
+"""Maps in spatial-major layout, [h, w, b, c]: how a TPU keeps them in memory.
 
 A TPU's arrays are tiles of 8 to 16 times 128 entries of the last two axes. With batch and channels
-there, to shift a map by a pixel is to read it from another address, and the sum of nine shifted
-maps that a depthwise convolution is can be made where the product after it reads its input.
+there, shifting a map by a pixel means reading from another address. A depthwise convolution is a
+sum of nine shifted maps, which then fuses into the product that follows.
 
-Which form is fastest where is what the compiler for v5e estimates: see experiments/README.md.
+Which form is the fastest is the estimate of the compiler for v5e: see experiments/README.md.
 """
 
 import functools
@@ -14,25 +14,25 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from dfd_jax.models.tpu.cells import LANES
+from dfd_jax.models.tpu.space_to_depth import LANES
 
 AXES = ("HWNC", "HWIO", "HWNC")
 
 
 def from_images(x: Float[Array, "b h w c"]) -> Float[Array, "h w b c"]:
-    """The same map in this order."""
+    """NHWC to this layout."""
     return x.transpose(1, 2, 0, 3)
 
 
 def to_images(x: Float[Array, "h w b c"]) -> Float[Array, "b h w c"]:
-    """The same map in the usual order."""
+    """This layout to NHWC."""
     return x.transpose(2, 0, 1, 3)
 
 
 @jax.custom_vjp
 def relu(x: Array) -> Array:
-    """ReLU whose gradient is found from its result: left to itself, XLA writes down for the way
-    back where x was positive, as bits, which takes longer.
+    """ReLU whose gradient uses its output. Without this rule XLA stores where x was positive as
+    bits, which takes longer.
     """
     return jax.nn.relu(x)
 
@@ -55,11 +55,11 @@ def separable(
     pointwise: Float[Array, "1 1 c d"],
     before_product: bool = False,
 ) -> Float[Array, "h w b d"]:
-    """A depthwise convolution, padded by one, and a product of the channels with a matrix.
+    """A depthwise convolution, padded by one, then a pointwise one.
 
-    With few channels they are one convolution with the product of both kernels, with a few more the
-    way back is. `before_product`: the gradient goes into such a product as well and nowhere else,
-    and is made there.
+    With few channels both are one convolution with the product of the kernels; with a few more,
+    the gradient is. `before_product`: the gradient of x is read by one such product alone and is
+    computed where it is read.
     """
     if x.shape[-1] <= LANES:
         return _as_one(x, depthwise, pointwise)
@@ -100,9 +100,9 @@ def _depthwise_forward(
 
 
 def _depthwise_backward(
-    before_product: bool, kept: tuple[Array, Array], y: Array
+    before_product: bool, inputs: tuple[Array, Array], y: Array
 ) -> tuple[Array, Array]:
-    x, kernel = kept
+    x, kernel = inputs
     form = _sum_of_shifted if before_product else _convolve
     kernel_gradient = jax.vjp(lambda kernel: _convolve(x, kernel), kernel)[1](y)[0]
     return form(y, kernel[::-1, ::-1]), kernel_gradient
@@ -135,13 +135,16 @@ def _convolve(x: Array, kernel: Array) -> Array:
     )
 
 
-def enter(x: Float[Array, "b h w c"], kernel: Float[Array, "3 3 c d"]) -> Float[Array, "h2 g b e"]:
-    """A convolution with kernel 3 and stride 2, not padded, of images of few channels: groups of
-    as many pixels side by side as fill LANES with their channels, float32.
+def conv_to_groups(
+    x: Float[Array, "b h w c"], kernel: Float[Array, "3 3 c d"]
+) -> Float[Array, "h2 g b e"]:
+    """A convolution with kernel 3 and stride 2, not padded, of images with few channels, float32.
 
-    Every row is multiplied with one matrix, most of which is zero: that takes less than to bring so
-    few channels into the order that a convolution wants. Pixels of the last group that are not on
-    the map are zero.
+    It comes out in groups: as many pixels side by side as fill LANES with their channels. Pixels of
+    the last group beyond the border are zero.
+
+    Every row is multiplied with one matrix, most of which is zero. That takes less time than
+    bringing so few channels into the layout of a convolution.
     """
     (rows, columns), count = ((side - 1) // 2 for side in x.shape[1:3]), per_group(kernel)
     groups = -(-columns // count)
@@ -153,22 +156,22 @@ def enter(x: Float[Array, "b h w c"], kernel: Float[Array, "3 3 c d"]) -> Float[
         matrix += jnp.where(meets[:, :, None], weights, 0)  # row tap, channel, source, pixel, d
     matrix = matrix.reshape(*matrix.shape[:3], -1)
     lines = x.transpose(1, 0, 3, 2)
-    seen = jnp.stack([lines[tap : tap + 2 * rows - 1 : 2] for tap in range(3)], 2)
-    found = jnp.einsum("hbtcw,tcwn->hbn", seen, matrix, preferred_element_type=jnp.float32)
-    return found.reshape(rows, len(x), groups, -1).transpose(0, 2, 1, 3)
+    read = jnp.stack([lines[tap : tap + 2 * rows - 1 : 2] for tap in range(3)], 2)
+    y = jnp.einsum("hbtcw,tcwn->hbn", read, matrix, preferred_element_type=jnp.float32)
+    return y.reshape(rows, len(x), groups, -1).transpose(0, 2, 1, 3)
 
 
 def per_group(kernel: Float[Array, "_ _ _ d"]) -> int:
-    """How many pixels of so many channels are a group."""
+    """Pixels in a group of `conv_to_groups` with this kernel."""
     return max(LANES // kernel.shape[-1], 1)
 
 
-def from_groups(
+def conv_from_groups(
     x: Float[Array, "h g b e"], kernel: Float[Array, "3 3 c d"], columns: int
 ) -> Float[Array, "h2 w2 b d"]:
-    """A convolution with kernel 3, not padded, of groups of the pixels of a map so wide.
+    """A convolution with kernel 3, not padded, of the groups of a map with so many columns.
 
-    In other words a transposed convolution: each group adds to the pixels around it.
+    Written as a transposed convolution: each group adds to the pixels around it.
     """
     count = x.shape[-1] // kernel.shape[2]
     taps = jnp.stack(

@@ -1,0 +1,58 @@
+"""Operations in the layout [h, w, b, c] are those of the usual layout, gradients included."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from comparisons import assert_alike, random
+
+from dfd_jax.models import operations
+from dfd_jax.models.tpu import spatial_major
+
+
+@pytest.mark.parametrize("before_product", [False, True])
+@pytest.mark.parametrize(
+    "channels", [5, spatial_major.LANES + 2, 2 * spatial_major.LANES + 2]
+)  # one form each
+def test_a_separable_convolution(channels, before_product):
+    def expected(x, depthwise, pointwise):
+        y = operations.library_conv(x, depthwise.swapaxes(2, 3) * pointwise, 1, (1, 1))
+        return spatial_major.from_images(y)
+
+    def found(x, *kernels):
+        return spatial_major.separable(
+            spatial_major.from_images(x), *kernels, before_product=before_product
+        )
+
+    kernels = random(3, 3, 1, channels), random(1, 1, channels, 4)
+    assert_alike(found, expected, random(2, 6, 5, channels), *kernels)
+
+
+def test_relu_is_relu_at_zero_too():
+    x = jnp.asarray([-1.0, 0.0, 2.0])
+    assert_alike(spatial_major.relu, jax.nn.relu, x)
+
+
+@pytest.mark.parametrize("side", [11, 16])  # the last group is full, or not
+def test_the_first_two_convolutions_by_groups_of_pixels(side):
+    def found(x, first, second):
+        groups = spatial_major.conv_to_groups(x, first)
+        assert groups.shape[-1] == spatial_major.per_group(first) * 32 == spatial_major.LANES
+        return spatial_major.to_images(
+            spatial_major.conv_from_groups(groups, second, (side - 1) // 2)
+        )
+
+    def expected(x, first, second):
+        return operations.library_conv(
+            operations.library_conv(x, first, 2, (0, 0)), second, 1, (0, 0)
+        )
+
+    kernels = random(3, 3, 3, 32), random(3, 3, 32, 4)
+    assert_alike(found, expected, random(2, side, side, 3), *kernels)
+
+
+def test_pixels_of_a_group_that_are_not_on_the_map_are_zero():
+    groups = spatial_major.conv_to_groups(
+        random(1, 11, 11, 3), random(3, 3, 3, 32)
+    )  # 5 pixels in groups of 4
+    np.testing.assert_array_equal(groups[:, 1, :, 32:], 0)
