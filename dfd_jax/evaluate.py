@@ -17,7 +17,7 @@ import numpy as np
 from rich.console import Console
 
 from dfd_jax import models
-from dfd_jax.data import images, pipeline, videos
+from dfd_jax.data import images, pipeline, sources
 from dfd_jax.data.faces import Face
 from dfd_jax.evaluation import baselines, inference, real_channels, scoring
 from dfd_jax.evaluation.inference import Networks
@@ -300,7 +300,7 @@ def _write(
     picture_grid.save_grid(workdir / "grid.png", examples.grid(exhibits, conditions))
     is_animated = any(fakes.images.shape[1] > 1 for fakes in exhibits.originals.values())
     side = exhibits.clean.shape[1]
-    clips = videos.driving_clips(config.driving.root, side) if is_animated else {}
+    clips = sources.driving_clips(config.driving.root, side) if is_animated else {}
     strips = examples.save_strips(workdir, exhibits, clips)
     history = metrics_log.read_metrics(workdir)
     html_report.write_html(

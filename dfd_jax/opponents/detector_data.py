@@ -9,7 +9,8 @@ import numpy as np
 from jax.sharding import Mesh
 
 from dfd_jax import models, pixels
-from dfd_jax.data import faces, manipulations, pairs, pipeline, saving
+from dfd_jax.data import faces, folders, manipulations, pairs, pipeline, saving
+from dfd_jax.data import sources as face_sources
 from dfd_jax.models.frozen import FrozenGenerator
 from dfd_jax.runtime.config import Config
 from dfd_jax.training import setup
@@ -26,7 +27,7 @@ def sources(config: Config, split: str) -> dict[str, faces.FaceSource]:
         found["photos"] = faces.Cached(setup.source(config, split, names))
     if d.count:
         count = d.count if split == "train" else EXAM_SYNTHETIC
-        drawn = faces.open_source(
+        drawn = face_sources.open_source(
             "synthetic",
             split,
             attribute_names=names,
@@ -78,13 +79,13 @@ def families(config: Config) -> tuple[str, ...]:
 def ready_fakes(config: Config, split: str, workdir: pathlib.Path) -> faces.FaceSource | None:
     """Fakes from the config's folders and, through files made on first use, its generators."""
     found: list[faces.FaceSource] = [
-        faces.PhotoFolder(folder, split, config.seed) for folder in config.fakes.folders
+        folders.PhotoFolder(folder, split, config.seed) for folder in config.fakes.folders
     ]
     for path in config.fakes.generators:
         name = path.removeprefix("zoo:").replace("/", "-")
         folder = workdir / "fakes" / name / split
         _generate(config, load_generator(path), split, folder)
-        found.append(faces.PhotoFolder(folder, "all"))
+        found.append(folders.PhotoFolder(folder, "all"))
     return faces.Cached(faces.Concatenation(found)) if found else None
 
 

@@ -15,7 +15,7 @@ import numpy as np
 from jax.sharding import Mesh
 
 from dfd_jax import models
-from dfd_jax.data import celeba, faces, images, landmarks, pipeline, videos, warps
+from dfd_jax.data import celeba, faces, images, landmarks, pipeline, sources, videos, warps
 from dfd_jax.data.action_units import is_action_unit
 from dfd_jax.method import channel, objective
 from dfd_jax.method.budget import BOUNDS, Budget
@@ -55,7 +55,7 @@ def driven(net: FrozenGenerator, root: str, frames: int) -> FrozenGenerator:
     """
     if not isinstance(net, FOMM):
         return net
-    clips = videos.driving_clips(root, net.card.input_size)
+    clips = sources.driving_clips(root, net.card.input_size)
     return net.with_motions(clips, frames_per_photo=frames)
 
 
@@ -177,9 +177,9 @@ def source(
     animating = next((net for net in generators if isinstance(net, FOMM)), None)
     choose = None
     if animating is not None:
-        first = next(iter(videos.driving_clips(config.driving.root, d.size).values()))[0]
+        first = next(iter(sources.driving_clips(config.driving.root, d.size).values()))[0]
         choose = functools.partial(animating.best_frame, driving_first=first)
-    opened = faces.open_source(
+    opened = sources.open_source(
         d.kind,
         split,
         root=d.root or None,

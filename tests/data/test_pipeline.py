@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from dfd_jax.data import pipeline
-from dfd_jax.data.faces import CelebaFolder, Face, PhotoFolder
+from dfd_jax.data.faces import Face
+from dfd_jax.data.folders import CelebaFolder, PhotoFolder
 from dfd_jax.data.images import UnreadableImage
 from dfd_jax.data.saving import write_photo
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from dfd_jax.data import jpeg, pipeline, squares
-from dfd_jax.data.faces import PhotoFolder
+from dfd_jax.data.folders import PhotoFolder
 from dfd_jax.data.images import UnreadableImage, centre_box, crop_resize, read_rgb, read_square
 from dfd_jax.data.saving import jpeg_file
 
