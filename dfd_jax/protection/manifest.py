@@ -17,6 +17,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from dfd_jax.protection.work_split import ALL, Slice
+from dfd_jax.runtime.files import replace_file
 
 NAME = "manifest.jsonl"
 PARTS = "manifest.*-of-*.jsonl"
@@ -122,11 +123,8 @@ def _merge(folder: pathlib.Path) -> None:
     """
     with _locked(folder / ".manifest.lock"):
         latest = _read(folder)
-        merged = folder / f".{NAME}.part"
-        merged.write_text(
-            "".join(_line(latest[o], latest[o].revision) for o in sorted(latest)), encoding="utf-8"
-        )
-        os.replace(merged, folder / NAME)
+        lines = (_line(latest[o], latest[o].revision) for o in sorted(latest))
+        replace_file(folder / NAME, "".join(lines))
 
 
 @contextmanager

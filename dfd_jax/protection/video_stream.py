@@ -4,11 +4,9 @@ Of a video of any length, the frames of one batch are in memory, and those that 
 """
 
 import itertools
-import os
 import pathlib
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -22,6 +20,7 @@ from dfd_jax.method.protector import Protector
 from dfd_jax.protection.inputs import Job, square
 from dfd_jax.protection.manifest import sha256_of
 from dfd_jax.protection.outcomes import Ledger, Outcome
+from dfd_jax.runtime.files import atomic_write
 
 _BYTES_PER_BATCH = 256 << 20  # of decoded frames: a batch of large ones goes before it is full
 _ROWS_AT_ONCE = 256
@@ -29,23 +28,6 @@ _ROWS_AT_ONCE = 256
 Frame = UInt8[np.ndarray, "h w 3"]
 Stop = Callable[[], bool]
 Progress = Callable[[Job, int, int], None]  # a video, its frames protected so far, all (0: unknown)
-
-
-@contextmanager
-def replacing(path: pathlib.Path) -> Iterator[pathlib.Path]:
-    """The name of a hidden file beside `path`, which takes its place on success, or vanishes.
-
-    It is always the same, so what a killed process left is overwritten by the next one.
-    """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".part-{path.name}")
-    try:
-        yield temporary
-        with open(temporary, "rb") as file:
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 class _Stopped(Exception):
@@ -92,7 +74,7 @@ class VideoStream:
 
             path = self._ledger.output / job.output
             options = self._ledger.options
-            with replacing(path) as temporary:
+            with atomic_write(path) as temporary:
                 written = rewrite_video(
                     job.path,
                     temporary,

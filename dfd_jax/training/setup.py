@@ -14,7 +14,7 @@ import ml_collections
 import numpy as np
 from jax.sharding import Mesh
 
-from dfd_jax import models
+from dfd_jax import models, pixels
 from dfd_jax.data import celeba, faces, images, landmarks, pipeline, sources, videos, warps
 from dfd_jax.data.action_units import is_action_unit
 from dfd_jax.method import channel, objective
@@ -31,7 +31,8 @@ from dfd_jax.models.generators.fomm import FOMM
 from dfd_jax.models.generators.ganimation import OWN
 from dfd_jax.runtime import sharding
 from dfd_jax.runtime.config import Config
-from dfd_jax.training import metrics_log, optimizer
+from dfd_jax.runtime.files import replace_file
+from dfd_jax.training import optimizer
 
 # What may differ between two starts of the same run without making it another run.
 FREE = ("train.log_every", "train.checkpoint_every", "train.keep")
@@ -115,7 +116,7 @@ def opponents(config: Config) -> Opponents:
         picture = images.read_rgb(config.objective.target)
         box = images.centre_box(*picture.shape[:2])
         square = images.crop_resize(picture, box, size)
-        target = jnp.asarray(square, jnp.float32) / 127.5 - 1.0
+        target = jnp.asarray(pixels.from_uint8(square))
     return Opponents(
         generators=generators(config, config.dtype, config.driving.frames),
         detectors=detectors(tuple(config.detectors), config.dtype),
@@ -313,7 +314,7 @@ def write_config(config: Config, workdir: pathlib.Path) -> None:
             )
     workdir.mkdir(parents=True, exist_ok=True)
     if jax.process_index() == 0:
-        metrics_log.replace_text(path, json.dumps(new, indent=1, sort_keys=True) + "\n")
+        replace_file(path, json.dumps(new, indent=1, sort_keys=True) + "\n")
 
 
 def read_config(workdir: pathlib.Path) -> Config:

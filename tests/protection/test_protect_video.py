@@ -1,6 +1,5 @@
 """The protect command on videos: alone, among photos, stopped, continued, refused."""
 
-import contextlib
 import json
 import os
 import pathlib
@@ -30,7 +29,8 @@ from dfd_jax.protection import video_stream
 from dfd_jax.protection.inputs import Job
 from dfd_jax.protection.manifest import Manifest
 from dfd_jax.protection.outcomes import Ledger, Options
-from dfd_jax.protection.video_stream import VideoStream, replacing
+from dfd_jax.protection.video_stream import VideoStream
+from dfd_jax.runtime.files import temporary_for
 
 ROOT = pathlib.Path(__file__).parents[2]
 LOSSLESS = ("--video_quality", "lossless")
@@ -217,19 +217,6 @@ def test_a_stop_gives_up_the_video_at_hand_and_leaves_nothing_of_it(tmp_path):
     assert {path.name for path in output.iterdir()} == {"a.mp4", "manifest.jsonl"}
 
 
-def test_a_file_takes_its_place_only_when_it_is_whole(tmp_path):
-    path = tmp_path / "sub" / "a.mp4"
-    with contextlib.suppress(KeyError), replacing(path) as temporary:
-        temporary.write_text("half")
-        raise KeyError
-    assert list(path.parent.iterdir()) == []
-    with replacing(path) as temporary:
-        assert temporary.name.startswith(".")
-        temporary.write_text("whole")
-    assert [found.name for found in path.parent.iterdir()] == ["a.mp4"]
-    assert path.read_text() == "whole"
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT])
 def test_a_killed_run_leaves_no_half_file_and_the_next_begins_anew(workdir, tmp_path, number):
@@ -238,7 +225,8 @@ def test_a_killed_run_leaves_no_half_file_and_the_next_begins_anew(workdir, tmp_
     command = [sys.executable, "-m", "dfd_jax.protect", source, output, "--workdir", workdir]
     environment = os.environ | {"JAX_PLATFORMS": "cpu", "PYTHONPATH": str(ROOT)}
     process = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True)
-    while not (output / ".part-a.mp4").exists() and process.poll() is None:
+    unfinished = temporary_for(output / "a.mp4")
+    while not unfinished.exists() and process.poll() is None:
         time.sleep(0.01)
     process.send_signal(number)
     shown, _ = process.communicate(timeout=120)
@@ -247,7 +235,7 @@ def test_a_killed_run_leaves_no_half_file_and_the_next_begins_anew(workdir, tmp_
     if number == signal.SIGINT:
         assert process.returncode == 130
         assert "stopped: 0 of 1 videos are done" in shown
-        assert not (output / ".part-a.mp4").exists()
+        assert not unfinished.exists()
     assert run(source, output, "--workdir", workdir, "--video_quality", 40) == 0
     assert {path.name for path in output.iterdir()} == {"a.mp4", "manifest.jsonl"}
     assert records(output)["a.mp4"]["frames"] == 200
