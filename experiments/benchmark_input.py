@@ -24,10 +24,10 @@ from dfd_jax import models
 from dfd_jax.data import faces, folders, images, pack, pipeline, sources
 from dfd_jax.method.protector import Protector
 from dfd_jax.models.frozen import Card, FrozenNetwork, Perturber
-from dfd_jax.protection.inputs import Job, find_inputs, output_names
+from dfd_jax.protection.inputs import InputFile, find_inputs, output_names
 from dfd_jax.protection.manifest import Manifest
-from dfd_jax.protection.outcomes import Ledger, Options
 from dfd_jax.protection.photo_stream import PhotoStream
+from dfd_jax.protection.results import Options, Results
 from experiments import full_size, pages, timing
 from experiments.pages import Page
 from experiments.timing import Times
@@ -142,14 +142,14 @@ def protecting(
 
     def files(format: Any) -> int:
         outputs = output_names(found, format)
-        todo = [Job(name, found[name], outputs[name]) for name in found]
+        todo = [InputFile(name, found[name], outputs[name]) for name in found]
         output = pathlib.Path(tempfile.mkdtemp(dir=folder.parent))
         with Manifest(output) as manifest:
-            ledger = Ledger(manifest, output, network.card.sha256, Options(format))
-            stream = PhotoStream(protector, ledger, len(os.sched_getaffinity(0)))
-            outcomes = list(stream.run(todo, lambda: False))
-        assert all(outcome.record.is_ok for outcome in outcomes)
-        return len(outcomes)
+            results = Results(manifest, output, network.card.sha256, Options(format))
+            stream = PhotoStream(protector, results, len(os.sched_getaffinity(0)))
+            finished = list(stream.run(todo, lambda: False))
+        assert all(result.record.is_ok for result in finished)
+        return len(finished)
 
     return {
         f"{called} alone": lambda: len(protector.outputs(crops)),
