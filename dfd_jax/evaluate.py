@@ -17,7 +17,7 @@ import numpy as np
 from rich.console import Console
 
 from dfd_jax import models
-from dfd_jax.data import images, pipeline, videos
+from dfd_jax.data import images, pipeline, sources
 from dfd_jax.data.faces import Face
 from dfd_jax.evaluation import baselines, inference, real_channels, scoring
 from dfd_jax.evaluation.inference import Networks
@@ -29,6 +29,7 @@ from dfd_jax.method.protector import Protector
 from dfd_jax.models.frozen import Perturber
 from dfd_jax.runtime import command_line, provenance, sharding
 from dfd_jax.runtime.config import Config
+from dfd_jax.runtime.files import replace_file
 from dfd_jax.training import metrics_log, photo_source, run_config, setup
 
 NOT_TESTED = (
@@ -64,7 +65,7 @@ def evaluate_run(workdir: pathlib.Path, console: Console) -> dict[str, Any]:
     test = Test(networks, conditions, subject, protector, plans)
     with console.status(f"evaluating {len(faces)} photos through files …"):
         results, exhibits = _measure_all(config, test, console)
-        results["speed"] = _speed(perturber, subject.crops(protector.input_size))
+        results["speed"] = _speed(perturber, subject.inputs_of(protector))
     results = {**_provenance(config, networks, perturber, faces, skipped), **results}
     written = _write(workdir, config, results, exhibits, conditions)
     text_report.print_evaluation(results, console)
@@ -102,7 +103,7 @@ def _measure_all(
     networks, conditions, subject, protector, plans = test
     clean, attributes = subject.crops_of(networks.sizes), subject.attributes
     originals = scoring.all_fakes(networks, conditions, clean, attributes)
-    seen = subject.crops(protector.input_size)
+    seen = subject.inputs_of(protector)
     outputs = protector.outputs(seen)
     noise = scoring.noise_outputs(seen.shape, config.seed)
     changes = {
@@ -143,7 +144,7 @@ def _at_region(test: Test, side: int) -> list[dict[str, Any]]:
     networks, conditions, subject, protector, _ = test
     scaled = subject.with_region(side)
     clean = scaled.crops_of(networks.sizes)
-    outputs = protector.outputs(scaled.crops(protector.input_size))
+    outputs = protector.outputs(scaled.inputs_of(protector))
     change = scoring.protection(protector, outputs)
     arrived = scoring.through_files(scaled, change, networks.sizes)
     cells = scoring.measure(networks, conditions, clean, arrived.photos, subject.attributes)
@@ -296,11 +297,11 @@ def _write(
 ) -> list[str]:
     """Write figures, pictures and the report; the names of the files."""
     text = json.dumps(_finite(results), indent=1, allow_nan=False)
-    metrics_log.replace_text(workdir / "evaluation.json", text + "\n")
+    replace_file(workdir / "evaluation.json", text + "\n")
     picture_grid.save_grid(workdir / "grid.png", examples.grid(exhibits, conditions))
     is_animated = any(fakes.images.shape[1] > 1 for fakes in exhibits.originals.values())
     side = exhibits.clean.shape[1]
-    clips = videos.driving_clips(config.driving.root, side) if is_animated else {}
+    clips = sources.driving_clips(config.driving.root, side) if is_animated else {}
     strips = examples.save_strips(workdir, exhibits, clips)
     history = metrics_log.read_metrics(workdir)
     html_report.write_html(

@@ -20,12 +20,12 @@ from dfd_jax import models
 from dfd_jax.data.video_rewriting import LOSSLESS
 from dfd_jax.method.protector import Protector
 from dfd_jax.models.frozen import Perturber
-from dfd_jax.protection import inputs, work_split
-from dfd_jax.protection.console import Summary
-from dfd_jax.protection.inputs import Job
+from dfd_jax.protection import inputs, work_share
+from dfd_jax.protection.console import ProgressDisplay
+from dfd_jax.protection.inputs import InputFile
 from dfd_jax.protection.manifest import Manifest
-from dfd_jax.protection.outcomes import Ledger, Options
 from dfd_jax.protection.photo_stream import PhotoStream
+from dfd_jax.protection.results import Options, Results
 from dfd_jax.protection.video_stream import VideoStream
 from dfd_jax.runtime import command_line
 from dfd_jax.runtime.progress import StopRequest, stop_on_signals
@@ -42,14 +42,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     console = Console(soft_wrap=True, highlight=False, markup=False)
     output = pathlib.Path(arguments.paths[-1])
     try:
-        every = _jobs(arguments, console)
-        mine = work_split.choose(arguments.processes, arguments.process)
-        todo = mine.of([job for job in every if not job.is_video])
-        todo += mine.of([job for job in every if job.is_video])
+        every = _input_files(arguments, console)
+        mine = work_share.choose(arguments.processes, arguments.process)
+        todo = mine.of([file for file in every if not file.is_video])
+        todo += mine.of([file for file in every if file.is_video])
         manifest = Manifest(output, mine)
         _refuse_to_overwrite(arguments, todo, output, manifest)
         perturber = _perturber(arguments)
-        has_video = any(job.is_video for job in every)
+        has_video = any(file.is_video for file in every)
         # of all, not of the slice: a batch of another size may round differently
         batch = arguments.batch if has_video else min(arguments.batch, len(every))
         protector = Protector(perturber, batch)
@@ -61,52 +61,52 @@ def main(argv: Sequence[str] | None = None) -> int:
         arguments.format, arguments.quality, arguments.video_quality, arguments.keep_metadata
     )
     with manifest, stop_on_signals() as stop:
-        ledger = Ledger(manifest, output, perturber.card.sha256, options, arguments.overwrite)
+        results = Results(manifest, output, perturber.card.sha256, options, arguments.overwrite)
         if mine.count > 1:
             console.print(
                 f"process {mine.index} of {mine.count}: {len(todo)} of {len(every)} files"
             )
-        summary = Summary(console, todo)
-        _run(todo, protector, ledger, arguments.workers, stop, summary)
-        summary.show(f"{manifest.path}")
-        return _status(summary, len(todo), stop, console)
+        display = ProgressDisplay(console, todo)
+        _run(todo, protector, results, arguments.workers, stop, display)
+        display.show(f"{manifest.path}")
+        return _status(display, len(todo), stop, console)
 
 
 def _run(
-    todo: list[Job],
+    todo: list[InputFile],
     protector: Protector,
-    ledger: Ledger,
+    results: Results,
     workers: int,
     stop: StopRequest,
-    summary: Summary,
+    display: ProgressDisplay,
 ) -> None:
     """Photos first, many at a time; then the videos, one after another."""
-    photos = [job for job in todo if not job.is_video]
-    videos = [job for job in todo if job.is_video]
+    photos = [file for file in todo if not file.is_video]
+    videos = [file for file in todo if file.is_video]
 
     def is_stopped() -> bool:
         return bool(stop)
 
-    with summary:
-        for outcome in PhotoStream(protector, ledger, workers).run(photos, is_stopped):
-            summary.add(outcome)
-        stream = VideoStream(protector, ledger, workers)
-        for outcome in stream.run(videos, is_stopped, summary.show_video):
-            summary.add(outcome)
+    with display:
+        for result in PhotoStream(protector, results, workers).run(photos, is_stopped):
+            display.add(result)
+        stream = VideoStream(protector, results, workers)
+        for result in stream.run(videos, is_stopped, display.show_video):
+            display.add(result)
 
 
-def _status(summary: Summary, total: int, stop: StopRequest, console: Console) -> int:
+def _status(display: ProgressDisplay, total: int, stop: StopRequest, console: Console) -> int:
     """The command's exit status; says how to go on if it was stopped."""
-    if stop and summary.count < total:
+    if stop and display.count < total:
         console.print(
-            f"stopped: {summary.count} of {total} {summary.what} are done; "
+            f"stopped: {display.count} of {total} {display.what} are done; "
             "run the same command again for the rest"
         )
         return 130
-    return 1 if summary.failures else 0
+    return 1 if display.failures else 0
 
 
-def _jobs(arguments: argparse.Namespace, console: Console) -> list[Job]:
+def _input_files(arguments: argparse.Namespace, console: Console) -> list[InputFile]:
     """The files asked for. ValueError if none, or if the arguments do not fit together."""
     paths = arguments.paths[:-1]
     if arguments.list and paths:
@@ -117,7 +117,7 @@ def _jobs(arguments: argparse.Namespace, console: Console) -> list[Job]:
         found = inputs.read_list(arguments.list, arguments.root)
     else:
         found = inputs.find_inputs(paths)
-    regions = inputs.read_regions(arguments.boxes) if arguments.boxes else {}
+    regions = inputs.read_boxes(arguments.boxes) if arguments.boxes else {}
     strangers = sorted(set(regions) - set(found))
     if strangers:
         example = f"for example {strangers[0]}; files are called like {next(iter(found))}"
@@ -125,7 +125,7 @@ def _jobs(arguments: argparse.Namespace, console: Console) -> list[Job]:
             raise ValueError(f"{arguments.boxes}: none of its names is a file's, {example}")
         console.print(f"{arguments.boxes}: {len(strangers)} names are no file's, {example}")
     outputs = inputs.output_names(found, arguments.format)
-    return [Job(name, found[name], outputs[name], regions.get(name)) for name in found]
+    return [InputFile(name, found[name], outputs[name], regions.get(name)) for name in found]
 
 
 def _perturber(arguments: argparse.Namespace) -> Perturber:
@@ -146,7 +146,7 @@ def _perturber(arguments: argparse.Namespace) -> Perturber:
 
 
 def _refuse_to_overwrite(
-    arguments: argparse.Namespace, todo: list[Job], output: pathlib.Path, manifest: Manifest
+    arguments: argparse.Namespace, todo: list[InputFile], output: pathlib.Path, manifest: Manifest
 ) -> None:
     """ValueError if the outputs could touch inputs, or files that this command did not write."""
     if output.exists() and not output.is_dir():
@@ -158,12 +158,12 @@ def _refuse_to_overwrite(
         raise ValueError(
             f"{output}: OUTPUT lies in the input folder {inside[0]}; choose one beside it"
         )
-    sources = {os.path.realpath(path) for path in {job.path for job in todo}}
-    for job in todo:
-        if os.path.realpath(target / job.output) in sources:
-            raise ValueError(f"{output / job.output} is an input and would be overwritten")
+    sources = {os.path.realpath(path) for path in {file.path for file in todo}}
+    for file in todo:
+        if os.path.realpath(target / file.output) in sources:
+            raise ValueError(f"{output / file.output} is an input and would be overwritten")
     if manifest.is_new and not arguments.overwrite:
-        present = [job.output for job in todo if (output / job.output).exists()]
+        present = [file.output for file in todo if (output / file.output).exists()]
         if present:
             raise ValueError(
                 f"{output}: {len(present)} files are there already that this command did not "
@@ -172,11 +172,11 @@ def _refuse_to_overwrite(
 
 
 def _parser() -> argparse.ArgumentParser:
-    summary = (__doc__ or "").partition("\n\n")[2]
+    display = (__doc__ or "").partition("\n\n")[2]
     parser = argparse.ArgumentParser(
         "python -m dfd_jax.protect",
         usage="%(prog)s INPUT... OUTPUT (--workdir W | --network FILE) [options]",
-        description=summary,
+        description=display,
     )
     add = parser.add_argument
     add(

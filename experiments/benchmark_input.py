@@ -21,13 +21,13 @@ from PIL import Image, features
 from rich.console import Console
 
 from dfd_jax import models
-from dfd_jax.data import faces, images, pack, pipeline
+from dfd_jax.data import faces, folders, images, pack, pipeline, sources
 from dfd_jax.method.protector import Protector
 from dfd_jax.models.frozen import Card, Network, Perturber
-from dfd_jax.protection.inputs import Job, find_inputs, output_names
+from dfd_jax.protection.inputs import InputFile, find_inputs, output_names
 from dfd_jax.protection.manifest import Manifest
-from dfd_jax.protection.outcomes import Ledger, Options
 from dfd_jax.protection.photo_stream import PhotoStream
+from dfd_jax.protection.results import Options, Results
 from experiments import full_size, pages, timing
 from experiments.pages import Page
 from experiments.timing import Times
@@ -70,7 +70,7 @@ def run(args: argparse.Namespace, console: Console) -> tuple[dict[str, Any], Pag
 
 def write_photos(root: str, folder: pathlib.Path, count: int, scale: int) -> str:
     """Photos as JPEG files, and what to call them."""
-    source = faces.open_source("celeba" if root else "synthetic", "all", root=root or None)
+    source = sources.open_source("celeba" if root else "synthetic", "all", root=root or None)
     folder.mkdir(parents=True)
     for index in range(count):
         photo = Image.fromarray(source[index % len(source)].pixels)
@@ -105,7 +105,7 @@ def loading(folder: pathlib.Path) -> dict[str, Work]:
         return len(many)
 
     def batches(folder: pathlib.Path, reduced: bool) -> int:
-        source = Repeated(faces.PhotoFolder(folder, "all"))  # it counts what is read ahead too
+        source = Repeated(folders.PhotoFolder(folder, "all"))  # it counts what is read ahead too
         stream = pipeline.make_loader(source, batch_size=BATCH, size=SIZE, reduced=reduced)
         for _ in range(BATCHES):
             next(stream)
@@ -142,14 +142,14 @@ def protecting(
 
     def files(format: Any) -> int:
         outputs = output_names(found, format)
-        todo = [Job(name, found[name], outputs[name]) for name in found]
+        todo = [InputFile(name, found[name], outputs[name]) for name in found]
         output = pathlib.Path(tempfile.mkdtemp(dir=folder.parent))
         with Manifest(output) as manifest:
-            ledger = Ledger(manifest, output, network.card.sha256, Options(format))
-            stream = PhotoStream(protector, ledger, len(os.sched_getaffinity(0)))
-            outcomes = list(stream.run(todo, lambda: False))
-        assert all(outcome.record.is_ok for outcome in outcomes)
-        return len(outcomes)
+            results = Results(manifest, output, network.card.sha256, Options(format))
+            stream = PhotoStream(protector, results, len(os.sched_getaffinity(0)))
+            finished = list(stream.run(todo, lambda: False))
+        assert all(result.record.is_ok for result in finished)
+        return len(finished)
 
     return {
         f"{called} alone": lambda: len(protector.outputs(crops)),
@@ -161,7 +161,7 @@ def protecting(
 class Repeated:
     """A source as large as CelebA's training split."""
 
-    def __init__(self, source: faces.PhotoFolder) -> None:
+    def __init__(self, source: folders.PhotoFolder) -> None:
         self.attribute_names, self.known_names = source.attribute_names, source.known_names
         self._source = source
         self.read: list[int] = []  # the photos asked for

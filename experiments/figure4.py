@@ -10,7 +10,7 @@ import pathlib
 import numpy as np
 from rich.console import Console
 
-from dfd_jax.data import videos
+from dfd_jax.data import sources
 from dfd_jax.evaluation import inference, scoring
 from dfd_jax.runtime.config import Config
 from experiments import result
@@ -28,7 +28,7 @@ def make(config: Config, workdir: pathlib.Path, console: Console) -> pathlib.Pat
     setting = open_setting(config, workdir, console, "fomm")
     net = setting.networks.generators["fomm"]
     size, condition = net.card.input_size, setting.conditions["fomm"][CLIP]
-    clip = videos.driving_clips(config.driving.root, size)[condition]
+    clip = sources.driving_clips(config.driving.root, size)[condition]
     picked = (2 * np.arange(FRAMES) + 1) * len(clip) // (2 * FRAMES)  # as test_condition
     found = protector(config.perturbers["fomm"], config.batch_size)
     change = scoring.protection(found, found.outputs(setting.subject.crops(found.input_size)))

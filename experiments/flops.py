@@ -18,7 +18,7 @@ from rich.console import Console
 from rich.table import Table
 
 from dfd_jax import models
-from dfd_jax.data import videos
+from dfd_jax.data import sources
 from dfd_jax.method import channel, forward, objective
 from dfd_jax.method.budget import Budget
 from dfd_jax.models.frozen import FrozenDetector, FrozenGenerator, Perturber
@@ -36,7 +36,7 @@ def load_generator(path: str) -> FrozenGenerator:
     """A generator, with drawn motions and one frame per photo if it animates."""
     net: Any = models.load(path)
     if isinstance(net, FOMM):
-        return net.with_motions(videos.driving_clips(None, net.card.input_size, drawn_frames=2), 1)
+        return net.with_motions(sources.driving_clips(None, net.card.input_size, drawn_frames=2), 1)
     return net
 
 

@@ -11,7 +11,7 @@ from dfd_jax.evaluation.report import picture_grid, text_report
 from dfd_jax.evaluation.report.formatting import Cell, Row, Table, interval, number, percent, psnr
 from dfd_jax.runtime import command_line
 from dfd_jax.runtime.config import Config
-from dfd_jax.training import metrics_log
+from dfd_jax.runtime.files import replace_file
 from experiments import pages, rows
 from experiments.setting import Setting, described
 
@@ -46,9 +46,9 @@ def run(name: str, make: Callable[[Config, pathlib.Path, Any], Result]) -> None:
         folder = pathlib.Path(flags.FLAGS.out)
         folder.mkdir(parents=True, exist_ok=True)
         data = {"table": name, **about, "sentence": found.sentence, "figures": found.figures}
-        metrics_log.replace_text(folder / f"{name}.json", json.dumps(data, indent=1) + "\n")
-        metrics_log.replace_text(folder / f"{name}.svg", pages.drawing(_page(found)))
-        metrics_log.replace_text(folder / f"{name}.md", markdown(found, about, f"{name}.svg"))
+        replace_file(folder / f"{name}.json", json.dumps(data, indent=1) + "\n")
+        replace_file(folder / f"{name}.svg", pages.drawing(_page(found)))
+        replace_file(folder / f"{name}.md", markdown(found, about, f"{name}.svg"))
         console.print(f"wrote {folder / name}.json, .md and .svg", highlight=False)
 
     command_line.run(main, with_config=True, default="configs/experiments.py")

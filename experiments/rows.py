@@ -15,7 +15,7 @@ from dfd_jax.evaluation import baselines, scoring
 from dfd_jax.method import attacks
 from dfd_jax.method.attacks import Attack
 from dfd_jax.method.budget import Budget
-from dfd_jax.training import metrics_log
+from dfd_jax.runtime.files import replace_file
 from experiments.setting import Setting, protector
 
 Row = dict[str, Any]  # name, what it costs the photo, and "cells" as evaluation.score makes them
@@ -52,7 +52,7 @@ def measure(setting: Setting, entry: Entry) -> Row:
     if not path.exists():
         setting.console.log(f"{setting.generator}: {entry.name}", highlight=False)
         path.parent.mkdir(parents=True, exist_ok=True)
-        metrics_log.replace_text(path, json.dumps({"row": entry.name, **_measured(setting, entry)}))
+        replace_file(path, json.dumps({"row": entry.name, **_measured(setting, entry)}))
     return {**json.loads(path.read_text(encoding="utf-8")), "row": entry.name}
 
 

@@ -30,7 +30,7 @@ from dfd_jax.method import protector
 from dfd_jax.models.frozen import Card
 from dfd_jax.runtime import command_line
 from dfd_jax.runtime.config import Config
-from dfd_jax.training import metrics_log
+from dfd_jax.runtime.files import replace_file
 from experiments import flops, full_size, hlo
 from experiments.full_size import Networks
 from experiments.result import RESULTS
@@ -223,10 +223,10 @@ def _main() -> None:
 
 def _write(folder: pathlib.Path, data: dict[str, Any]) -> None:
     folder.mkdir(parents=True, exist_ok=True)
-    metrics_log.replace_text(folder / "tpu_plan.json", json.dumps(data, indent=1) + "\n")
+    replace_file(folder / "tpu_plan.json", json.dumps(data, indent=1) + "\n")
     shown = text_report.markdown_of(table_of(data["plans"]))
     page = f"# {data['title']}\n\n{data['sentence']}\n\n{shown}\n"
-    metrics_log.replace_text(folder / "tpu_plan.md", page)
+    replace_file(folder / "tpu_plan.md", page)
 
 
 if __name__ == "__main__":

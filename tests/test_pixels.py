@@ -12,6 +12,10 @@ def test_every_level_survives_the_round_trip():
     images = pixels.from_uint8(jnp.asarray(levels))
     assert (float(images.min()), float(images.max())) == (-1, 1)
     np.testing.assert_array_equal(pixels.to_uint8(images), levels)
+    on_the_host = pixels.from_uint8(levels)
+    assert isinstance(on_the_host, np.ndarray)
+    np.testing.assert_allclose(on_the_host, images, atol=1e-7)
+    np.testing.assert_array_equal(pixels.to_uint8(on_the_host), levels)
 
 
 def test_the_usual_epsilon_is_6_375_levels():

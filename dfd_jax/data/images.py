@@ -1,14 +1,14 @@
-"""Photo files in: with jpeg.py and png.py all that decodes pictures. saving.py writes them.
+"""Reads photo files, of any kind: everything else sees upright 8-bit RGB or an `UnreadableImage`.
 
-Whatever a file holds (grey, palette, CMYK, 16 bits, turned by its EXIF orientation …), the rest
-of the project sees upright 8-bit RGB, or an `UnreadableImage` that says why not.
+Grey, palette, CMYK and 16-bit files are converted, and EXIF orientations applied. Plain JPEG files
+are decoded by jpeg.py, all others by Pillow; saving.py writes files.
 """
 
 import dataclasses
-import functools
 import io
 import os
 import pathlib
+import re
 import threading
 import warnings
 from collections.abc import Iterator
@@ -19,7 +19,7 @@ import numpy as np
 from jaxtyping import UInt8
 from PIL import ExifTags, Image, UnidentifiedImageError
 
-from dfd_jax.data import jpeg, png, squares
+from dfd_jax.data import jpeg, squares
 
 IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif"})
 
@@ -32,8 +32,8 @@ _UPRIGHT = {  # EXIF orientation → what makes the photo upright
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
+_FROM_PILLOW = re.compile(r"PIL\.")
 _FILTER_LOCK = threading.Lock()
-_SILENCE: list[object] = []  # the filter that keeps Pillow quiet, once it was made
 
 
 class UnreadableImage(ValueError):
@@ -50,7 +50,7 @@ class UnreadableImage(ValueError):
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Photo:
-    """A photo and what its file says beside the pixels. Pixels and alpha are upright."""
+    """A photo with its file's other content. Pixels and alpha are upright."""
 
     pixels: UInt8[np.ndarray, "h w 3"]
     alpha: UInt8[np.ndarray, "h w"] | None  # None: the file has no transparency
@@ -60,7 +60,7 @@ class Photo:
 
 
 class Box(NamedTuple):
-    """A square region of a photo, in pixels."""
+    """A square in a photo, in pixels."""
 
     left: int
     top: int
@@ -77,7 +77,8 @@ def read_rgb(
     UnreadableImage if the file is missing, broken, no image, or too large to be a photo.
     """
     content = _bytes(path) if content is None else content
-    pixels = _plain(content) if content else None
+    plain = jpeg.plain_size(content) if content else None
+    pixels = jpeg.decode(content, plain) if content and plain else None
     if pixels is not None:
         return pixels
     with _opened(path, content) as image:
@@ -93,34 +94,34 @@ def read_square(
     *,
     reduced: bool = False,
 ) -> UInt8[np.ndarray, "{size} {size} 3"]:
-    """The centred square of a photo file at `size` x `size` pixels, without the photo around it.
+    """The centred square of a photo file, as `squares.input_square` resizes it.
 
-    It is what `crop_resize` makes of `read_rgb`, bit for bit. With `reduced` a JPEG whose square is
-    at least twice as large as asked is decoded at a half, a quarter or an eighth of its resolution,
-    which is faster; pixels then differ slightly. UnreadableImage as in `read_rgb`.
+    With `reduced` a JPEG whose square has at least twice the size asked for is decoded at a half, a
+    quarter or an eighth of its resolution, which is faster; pixels then differ slightly from those
+    of the whole photo. UnreadableImage as in `read_rgb`.
     """
     content = _bytes(path) if content is None else content
     plain = jpeg.plain_size(content) if content else None
     if content and plain:
-        scale = _scale(plain, size, crop) if reduced else 1
+        box = centre_box(*plain, crop)
+        scale = _scale(box.side, size) if reduced else 1
         pixels = jpeg.decode(content, plain, scale)
         if pixels is not None:
-            if scale == 1:
-                return crop_resize(pixels, centre_box(*plain, crop), size)
-            left, top, side = centre_box(*plain, crop)
-            return squares.resized(pixels, left / scale, top / scale, side / scale, size)
+            return _square(pixels, box, scale, size)
     with _opened(path, content) as image:
-        whole = jpeg.Size(image.height, image.width)
-        scale = _drafted(image, size, crop) if reduced else 1
+        box = centre_box(image.height, image.width, crop)
+        scale = _draft(image, size, box) if reduced else 1
         image.load()
-        if scale > 1:
-            return _square(_rgb(image, path), whole, size, crop, scale)
-        upright = _upright(_rgb(image, path), _orientation(_exif(image)))
-        return _square(upright, jpeg.Size(upright.height, upright.width), size, crop, 1)
+        orientation = _orientation(_exif(image)) if scale == 1 else 1
+        pixels = np.array(_upright(_rgb(image, path), orientation))
+    if scale == 1:  # upright now
+        height, width, _ = pixels.shape
+        box = centre_box(height, width, crop)
+    return _square(pixels, box, scale, size)
 
 
 def read_photo(path: str | os.PathLike[str], content: bytes | None = None) -> Photo:
-    """Like `read_rgb`, with what a faithful copy of the file needs beside the pixels."""
+    """Like `read_rgb`, with all that a faithful copy of the file needs."""
     content = _bytes(path) if content is None else content
     plain = jpeg.plain_size(content) if content and jpeg.is_bare(content) else None
     pixels = jpeg.decode(content, plain) if content and plain else None
@@ -160,7 +161,6 @@ def list_images(
     return sorted(found)
 
 
-@functools.lru_cache(maxsize=256)  # photos of a data set are of few sizes
 def centre_box(height: int, width: int, crop: int | None = None) -> Box:
     """The centred square of side `crop`, or the largest one if that does not fit or is None.
 
@@ -174,18 +174,19 @@ def centre_box(height: int, width: int, crop: int | None = None) -> Box:
 def crop_resize(
     pixels: UInt8[np.ndarray, "h w 3"], box: Box, size: int
 ) -> UInt8[np.ndarray, "{size} {size} 3"]:
-    """The region `box` at `size` x `size` pixels: Pillow's antialiased bilinear resize.
+    """The square `box` at `size` x `size` pixels, by Pillow's antialiased bilinear resize.
 
-    ValueError if the box is not inside the photo.
+    This is what an attacker is assumed to do with a photo. What P itself gets is made by
+    `squares.input_square`. ValueError if the box is not inside the photo.
     """
-    region = Image.fromarray(cropped(pixels, box))
-    return np.array(region.resize((size, size), Image.Resampling.BILINEAR))
+    square = Image.fromarray(cropped(pixels, box))
+    return np.array(square.resize((size, size), Image.Resampling.BILINEAR))
 
 
 def cropped(
     pixels: UInt8[np.ndarray, "h w 3"], box: Box
 ) -> UInt8[np.ndarray, "{box.side} {box.side} 3"]:
-    """The region `box`. ValueError if it is not inside the photo."""
+    """A view of the square `box`. ValueError if it is not inside the photo."""
     height, width, _ = pixels.shape
     left, top, side = box
     if min(left, top) < 0 or side < 1 or left + side > width or top + side > height:
@@ -209,12 +210,6 @@ def _opened(path: str | os.PathLike[str], content: bytes | None = None) -> Itera
         raise UnreadableImage(path, _reason(path, content, error)) from error
 
 
-def _plain(content: bytes) -> UInt8[np.ndarray, "h w 3"] | None:
-    """The pixels of a file that does without Pillow. None for others."""
-    size = jpeg.plain_size(content)
-    return png.decode(content) if size is None else jpeg.decode(content, size)
-
-
 def _bytes(path: str | os.PathLike[str]) -> bytes | None:
     """A file's content. None if it cannot be read: whoever opens it then says why."""
     try:
@@ -224,47 +219,36 @@ def _bytes(path: str | os.PathLike[str]) -> bytes | None:
         return None
 
 
-@functools.lru_cache(maxsize=256)
-def _scale(whole: jpeg.Size, size: int, crop: int | None) -> int:
-    """By how much a JPEG may be decoded smaller, its centred square still `size` or more."""
-    side = centre_box(*whole, crop).side
+def _scale(side: int, size: int) -> int:
+    """How much smaller a JPEG may be decoded if a square of `side` must stay `size` or larger."""
     return max((factor for factor in (2, 4, 8) if factor * size <= side), default=1)
 
 
-def _drafted(image: Image.Image, size: int, crop: int | None) -> int:
-    """Let a JPEG be decoded smaller; by which factor."""
+def _draft(image: Image.Image, size: int, box: Box) -> int:
+    """Make Pillow decode a JPEG smaller if `box` stays `size` or larger. Returns the factor."""
     if image.format != "JPEG" or _orientation(_exif(image)) in _UPRIGHT:
         return 1
-    width, height = image.size
-    scale = _scale(jpeg.Size(height, width), size, crop)
-    is_drafted = scale > 1 and image.draft(None, (width // scale, height // scale)) is not None
-    return scale if is_drafted else 1
+    scale = _scale(box.side, size)
+    reduced = (image.width // scale, image.height // scale)
+    return scale if scale > 1 and image.draft(None, reduced) is not None else 1
 
 
 def _square(
-    image: Image.Image, whole: jpeg.Size, size: int, crop: int | None, scale: int
+    pixels: UInt8[np.ndarray, "h w 3"], box: Box, scale: int, size: int
 ) -> UInt8[np.ndarray, "{size} {size} 3"]:
-    """The centred square of a photo that is `image`, or that is `scale` times as large."""
-    left, top, side = centre_box(*whole, crop)
-    right, bottom = left + side, top + side
-    if scale == 1:
-        image, corners = image.crop((left, top, right, bottom)), None
-    else:
-        corners = (left / scale, top / scale, right / scale, bottom / scale)
-    return np.array(image.resize((size, size), Image.Resampling.BILINEAR, corners))
+    """The square `box` of a photo that was decoded at 1 / `scale` of its resolution."""
+    left, top, side = (value / scale for value in box)
+    return squares.input_square(pixels, left, top, side, size)
 
 
 def _silence_pillow() -> None:
     """Keep Pillow from warning about photos: each is either read or an UnreadableImage.
 
-    The filter stays, because `warnings.catch_warnings` is not safe while other threads decode. To
-    put it there again costs a photo's time, so it is only done where it is not the first.
+    The filter stays, because `warnings.catch_warnings` is not safe while other threads decode.
     """
-    if _SILENCE and warnings.filters[:1] == _SILENCE:
-        return
     with _FILTER_LOCK:
-        warnings.filterwarnings("ignore", module=r"PIL\.")
-        _SILENCE[:] = warnings.filters[:1]
+        if not any(f[0] == "ignore" and f[3] == _FROM_PILLOW for f in warnings.filters[:1]):
+            warnings.filterwarnings("ignore", module=_FROM_PILLOW.pattern)
 
 
 def _reason(path: str | os.PathLike[str], content: bytes | None, error: Exception) -> str:

@@ -1,7 +1,8 @@
-"""Plain JPEG files by libjpeg-turbo itself: half of Pillow's time, and the same pixels bit for bit.
+"""Decodes plain JPEG files by libjpeg-turbo itself: the same pixels as Pillow's, in less time.
 
-Plain is what has nothing to say beside its pixels that would change them. All other files, and all
-that are not quite in order, are left to Pillow, which knows better or says what is wrong.
+Batches of small photos take half the time (docs/performance.md). A file is plain if it holds
+nothing that changes how its pixels are shown. All other files, and all that look broken, are left
+to Pillow.
 """
 
 import struct
@@ -13,20 +14,19 @@ from jaxtyping import UInt8
 from PIL import Image
 
 _START = b"\xff\xd8"
-_PART = struct.Struct(">HH")  # a marker, and how many bytes follow it
-_PARTS = frozenset((*range(0xFFC0, 0xFFD0), *range(0xFFDB, 0xFFFF)))  # markers of which that holds
-_SCAN = 0xFFDA  # what says something about the photo comes before the first one
-_FRAMES = frozenset((0xFFC0, 0xFFC1, 0xFFC2))  # markers of what says the size
+_SEGMENT = struct.Struct(">HH")  # marker and length of a header segment
+_SEGMENTS = frozenset((*range(0xFFC0, 0xFFD0), *range(0xFFDB, 0xFFFF)))  # markers with a length
+_SCAN = 0xFFDA  # the marker at which the pixels begin
+_FRAMES = frozenset((0xFFC0, 0xFFC1, 0xFFC2))  # markers of the segment with the size
 _FRAME = struct.Struct(">BHHB")  # bits, height, width, channels
-_JFIF, _JFIF_AT = b"JFIF\0", 6  # of such a file one channel is grey, and three are YCbCr
+_JFIF, _JFIF_AT = b"JFIF\0", 6  # in a JFIF file one channel is grey, three are YCbCr
 _MAY_TURN = (b"Exif\0", b"http://ns.adobe.com/xap")  # where Pillow looks for an orientation
-_MOST_PER_BYTE = 256  # pixels: a broken header says more, and then far too much memory is filled
-_ACCURATE = 96  # the quality below which this encoder takes a coarser transform than Pillow's
-_SMALLEST = 8  # pixels: below, several scales have the same size and the decoder takes the least
+_MOST_PER_BYTE = 256  # pixels: only a broken header claims more, and memory would be wasted
+_SMALLEST = 8  # pixels: below, several scales give the same size and the decoder takes the least
 
 
 class Size(NamedTuple):
-    """Of a photo, in pixels."""
+    """Of a photo in pixels."""
 
     height: int
     width: int
@@ -43,24 +43,14 @@ def plain_size(content: bytes) -> Size | None:
 
 
 def is_bare(content: bytes) -> bool:
-    """Whether there is nothing beside the pixels that a faithful copy of the file would keep."""
+    """Whether a faithful copy of the file needs nothing but the pixels."""
     return b"ICC_PROFILE" not in (_header(content)[0] or content)
 
 
-def encode(pixels: UInt8[np.ndarray, "h w 3"], quality: int) -> bytes | None:
-    """A JPEG file with full colour resolution (4:4:4), the same that Pillow writes, byte for byte.
-
-    None for qualities at which it would be another one.
-    """
-    if quality < _ACCURATE:
-        return None
-    return simplejpeg.encode_jpeg(np.ascontiguousarray(pixels), quality, "RGB", "444")
-
-
 def decode(content: bytes, size: Size, scale: int = 1) -> UInt8[np.ndarray, "h w 3"] | None:
-    """The pixels of a plain JPEG file of this size; with a `scale` of 2, 4 or 8 at a half … of it.
+    """The pixels of a plain JPEG file of this size, at 1 / `scale` (1, 2, 4, 8) of its resolution.
 
-    None if anything about the file is amiss, or it is too small for the scale.
+    None if the file is broken, or too small for the scale.
     """
     height, width = -(-size.height // scale), -(-size.width // scale)
     if scale > 1 and min(height, width) < _SMALLEST:
@@ -73,25 +63,25 @@ def decode(content: bytes, size: Size, scale: int = 1) -> UInt8[np.ndarray, "h w
 
 
 def _header(content: bytes) -> tuple[bytes | None, int]:
-    """What a JPEG file says before its pixels, and where it says their size (0: in no usual way).
+    """The header of a JPEG file, and the offset of its frame segment (0: none of a usual kind).
 
-    None if it is no JPEG file or a strange one.
+    None if it is no JPEG file, or an unusual one.
     """
     place, frame = len(_START), 0
     if not content.startswith(_START):
         return None, frame
     try:
-        while (part := _PART.unpack_from(content, place))[0] in _PARTS:
-            if part[0] in _FRAMES:
-                frame = place + _PART.size
-            place += 2 + part[1]
+        while (segment := _SEGMENT.unpack_from(content, place))[0] in _SEGMENTS:
+            if segment[0] in _FRAMES:
+                frame = place + _SEGMENT.size
+            place += 2 + segment[1]
     except struct.error:  # it ends before that
         return None, frame
-    return (content[:place] if part[0] == _SCAN else None), frame
+    return (content[:place] if segment[0] == _SCAN else None), frame
 
 
 def _size(content: bytes, frame: int) -> Size | None:
-    """The size of a grey or YCbCr photo. Asking the decoder takes twice as long as all the rest."""
+    """The size of a grey or YCbCr photo. Read here because the decoder takes long to tell it."""
     if frame and content.startswith(_JFIF, _JFIF_AT):
         bits, height, width, channels = _FRAME.unpack_from(content, frame)
         return Size(height, width) if bits == 8 and channels in (1, 3) else None

@@ -1,32 +1,33 @@
-"""From a source of faces to batches: shuffled, cut to size, mirrored, resumable at any batch.
+"""From a source of faces to batches: shuffled, cropped, resized, mirrored, resumable at any batch.
 
     batches = make_loader(source, batch_size=8, size=64, skipped_file="run/skipped.txt")
     batch = next(batches)       # {"images": uint8 [8, 64, 64, 3], "attributes": float32 [8, a]}
     position = batches.get_state()
 
-A photo that cannot be read is left out and named once in `skipped_file`; it never stops a run.
+A photo that cannot be read is replaced by the next one of its epoch and named once in
+`skipped_file`; it never stops a run.
 """
 
-import functools
 import hashlib
 import os
 import pathlib
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import grain
 import numpy as np
 from grain.experimental import index_shuffle
 
-from dfd_jax.data import landmarks
-from dfd_jax.data.batches import Batches, Example
+from dfd_jax.data import landmarks, squares
 from dfd_jax.data.faces import Face, FaceSource, SquareSource
-from dfd_jax.data.images import UnreadableImage, centre_box, crop_resize
+from dfd_jax.data.images import UnreadableImage, centre_box
 
-_ROUNDS = 4  # of the shuffling cipher, grain's own choice
+_ROUNDS = 4  # of the shuffling cipher: grain's own choice
+_MOST_THREADS = 4  # each makes a batch; more would not keep up with each other
 
+Example = dict[str, np.ndarray]
 Transform = Callable[[Example, np.random.Generator], Example]
 
 
@@ -45,20 +46,21 @@ def make_loader(
     skipped_file: str | os.PathLike[str] | None = None,
     reduced: bool = False,
 ) -> grain.DatasetIterator:
-    """Batches of `batch_size` (per process) centred squares: "images" uint8, "attributes" 0 or 1.
+    """Batches of `batch_size` (per process) centred squares: "images" uint8 [b, size, size, 3],
+    "attributes" float32 [b, a].
 
-    Where the faces have `points`, "points" float32 [b, 5, 2] are those in the squares' pixels.
-    With `train` the stream is endless: each epoch in another order, which `seed` fixes, and photos
-    mirrored at random. Without, it is one epoch in order, and its last batch may be smaller. The
-    processes' batches, one after another, are those that one process would get from the same global
-    stream with batches as large as all of theirs together. `crop` is explained at `centre_box`,
-    `reduced` at `images.read_square`; it makes no difference to sources that cannot do it.
-    `transform` changes an example after all that, with a random generator of its own.
+    If the faces have `points`, "points" float32 [b, 5, 2] holds them in the squares' pixels.
+    With `train` the stream is endless: every epoch has another order, fixed by `seed`, and photos
+    are mirrored at random. Without it, the stream is one epoch in order; unreadable photos are left
+    out, and batches that lack photos are smaller. The global stream does not depend on the number
+    of processes: their batches, one after another, are the batches of a single process with as many
+    photos in each. `crop` is explained at `centre_box`, `reduced` at `images.read_square`; sources
+    without `square` ignore it. `transform` gets each finished example and a random generator.
 
-    `get_state` and `set_state` of the iterator save and restore its position; what follows is the
-    same, bit for bit. `workers` > 0 decodes in so many processes, not in threads: absl's flags must
-    have been parsed, and the order depends on their number. `close` ends threads and processes.
-    ValueError if the source is empty or, once that is known, if no photo in it can be read.
+    The iterator's `get_state` and `set_state` save and restore its position; what follows is the
+    same, bit for bit. `workers` > 0 decodes in that many processes instead of threads; absl's flags
+    must be parsed then. `close` stops threads and processes.
+    ValueError if the source is empty, or, once this is known, none of its photos can be read.
     """
     if len(source) == 0:
         raise ValueError("the source has no photo, expected at least one")
@@ -70,14 +72,16 @@ def make_loader(
     examples: grain.MapDataset[Example] = _Examples(faces, cut, seed if train else None)
     if transform is not None:
         examples = examples.seed(seed).random_map(transform)
-    # the share comes last, so that randomness belongs to a place in the global stream
-    mine = _Share(examples, batch_size, process_index, process_count)
-    batches = Batches(mine, batch_size, drop_remainder=train)
-    if not workers:
-        loader = iter(batches)
-        loader.start_prefetch()  # while networks are still being read
-        return loader
-    return iter(batches.mp_prefetch(grain.MultiprocessingOptions(num_workers=workers)))
+    batches = examples.batch(batch_size, drop_remainder=train, batch_fn=_stack)
+    # processes share whole batches, so all randomness belongs to a place in the global stream
+    mine = batches.slice(slice(process_index, None, process_count))
+    threads = min(_MOST_THREADS, _cores())
+    stream = mine.to_iter_dataset(grain.ReadOptions(threads, prefetch_buffer_size=threads))
+    if workers:
+        return iter(stream.mp_prefetch(grain.MultiprocessingOptions(num_workers=workers)))
+    loader = iter(stream)
+    loader.start_prefetch()  # before the first batch is asked for: networks are loaded meanwhile
+    return loader
 
 
 def read_split(
@@ -87,10 +91,9 @@ def read_split(
     seed: int = 0,
     skipped_file: str | os.PathLike[str] | None = None,
 ) -> list[Face]:
-    """`limit` faces of a source (None: all), in its order; a selection that `seed` fixes.
+    """`limit` faces of a source (None: all) in its order, chosen at random by `seed`.
 
-    Unreadable photos are replaced by others as far as there are any. ValueError if none can be
-    read.
+    Unreadable photos are replaced by others while there are any. ValueError if none can be read.
     """
     readable = _Readable(source, skipped_file)
     limit = len(source) if limit is None else limit
@@ -105,9 +108,9 @@ def read_split(
 
 
 def read_skipped(skipped_file: str | os.PathLike[str]) -> dict[str, str]:
-    """Unreadable photos and the reasons, as loaders left them in their `skipped_file`.
+    """The unreadable photos that loaders listed in `skipped_file`: name → reason.
 
-    Empty if the file does not exist: nothing was skipped.
+    Empty if the file does not exist.
     """
     path = pathlib.Path(skipped_file)
     if not path.exists():
@@ -117,9 +120,9 @@ def read_skipped(skipped_file: str | os.PathLike[str]) -> dict[str, str]:
 
 
 class _Readable:
-    """A source with None in the place of every photo that cannot be read (grain leaves None out).
+    """A source that gives None for a photo that cannot be read.
 
-    ValueError once every photo has turned out to be unreadable: an endless stream would never end.
+    ValueError once every photo has turned out to be unreadable.
     """
 
     def __init__(self, source: FaceSource, skipped_file: str | os.PathLike[str] | None) -> None:
@@ -137,17 +140,17 @@ class _Readable:
             if index not in self._unreadable:
                 self._unreadable.add(index)
                 if self._skipped_file is not None:
-                    _note(self._skipped_file, error)
+                    _list_skipped(self._skipped_file, error)
             if len(self._unreadable) == len(self):
                 raise ValueError(f"none of the {len(self)} photos can be read; {error}") from error
             return None
 
 
 class _Examples(grain.MapDataset[Example]):
-    """Faces that are cut; with a seed, in another order in each of endless epochs, and half of them
-    mirrored.
+    """Cropped faces. With a seed: endless epochs, each in another order, half of them mirrored.
 
-    One of grain's own data sets for each of these steps would take a fifth of a small photo's time.
+    Shuffling, repeating and mirroring are one step here: as grain's own data sets, one for each,
+    they take a third of the time that batches of small photos take (docs/performance.md).
     """
 
     def __init__(self, faces: _Readable, cut: "_Cut", seed: int | None) -> None:
@@ -158,36 +161,47 @@ class _Examples(grain.MapDataset[Example]):
         return self._count if self._seed is None else sys.maxsize
 
     def __getitem__(self, index: Any) -> Any:
+        if self._seed is None:
+            face = self._faces[index % self._count]
+            return None if face is None else self._cut(face)
         epoch, place = divmod(index, self._count)
-        if self._seed is not None:
-            order = _epoch_order(self._seed, epoch)
-            place = index_shuffle(place, max_index=self._count - 1, seed=order, rounds=_ROUNDS)
-        face = self._faces[place]
-        if face is None:
-            return None
+        order = _hashed("order", self._seed, epoch)
+        while (face := self._faces[self._shuffled(place, order)]) is None:
+            place = (place + 1) % self._count
         example = self._cut(face)
-        is_mirrored = self._seed is not None and _hashed("mirror", self._seed, index) % 2
-        return _mirrored(example) if is_mirrored else example
+        return _mirrored(example) if _hashed("mirror", self._seed, index) % 2 else example
 
-
-@functools.lru_cache(maxsize=16)
-def _epoch_order(seed: int, epoch: int) -> int:
-    return _hashed("order", seed, epoch)
+    def _shuffled(self, place: int, order: int) -> int:
+        return index_shuffle(place, max_index=self._count - 1, seed=order, rounds=_ROUNDS)
 
 
 def _hashed(what: str, seed: int, place: int) -> int:
-    """A random number of 32 bits. A generator for each would take ten times as long."""
+    """A random number of 32 bits; seeding a generator for each would take ten times as long."""
     digest = hashlib.blake2b(f"{what}:{seed}:{place}".encode(), digest_size=4).digest()
     return int.from_bytes(digest)
 
 
-_NOTING = threading.Lock()
+def _stack(examples: Sequence[Example | None]) -> Example | None:
+    """One batch of the examples that are not None. None, which grain skips, if there are none."""
+    present = [example for example in examples if example is not None]
+    if not present:
+        return None
+    return {name: np.stack([example[name] for example in present]) for name in present[0]}
 
 
-def _note(skipped_file: pathlib.Path, error: UnreadableImage) -> None:
-    """Append a photo and the reason, unless another thread, process or run already did."""
+def _cores() -> int:
+    """The processor cores that this process may use, where the system tells."""
+    has_limits = hasattr(os, "sched_getaffinity")
+    return len(os.sched_getaffinity(0)) if has_limits else os.cpu_count() or 1
+
+
+_LIST_LOCK = threading.Lock()
+
+
+def _list_skipped(skipped_file: pathlib.Path, error: UnreadableImage) -> None:
+    """Append a photo and the reason, unless it is listed already."""
     name, reason = (" ".join(text.split()) for text in (error.path, error.reason))
-    with _NOTING:
+    with _LIST_LOCK:
         if name in read_skipped(skipped_file):
             return
         skipped_file.parent.mkdir(parents=True, exist_ok=True)
@@ -195,28 +209,8 @@ def _note(skipped_file: pathlib.Path, error: UnreadableImage) -> None:
             file.write(f"{name}\t{reason}\n")
 
 
-class _Share(grain.MapDataset[Any]):
-    """One process's part of a stream: of every `count` blocks of `block` elements, block `index`.
-
-    The last blocks of a finite stream may be smaller, or empty.
-    """
-
-    def __init__(self, parent: grain.MapDataset[Any], block: int, index: int, count: int) -> None:
-        super().__init__(parent)
-        self._block, self._first, self._stride = block, index * block, count * block
-        rounds, rest = divmod(len(parent), self._stride)
-        self._length = rounds * block + min(max(rest - self._first, 0), block)
-
-    def __len__(self) -> int:
-        return self._length
-
-    def __getitem__(self, index: Any) -> Any:
-        turn, place = divmod(index, self._block)
-        return self._parent[turn * self._stride + self._first + place]
-
-
 class _Squares:
-    """A source whose faces are cut already, so that `_Cut` leaves them alone."""
+    """A source whose faces are cropped already, so that `_Cut` leaves them alone."""
 
     def __init__(self, source: SquareSource, size: int, crop: int | None, reduced: bool) -> None:
         self.attribute_names, self.known_names = source.attribute_names, source.known_names
@@ -230,7 +224,7 @@ class _Squares:
 
 
 class _Cut:
-    """Face → example: its centred square at the size that networks see."""
+    """Face → example: its centred square at the networks' input size."""
 
     def __init__(self, size: int, crop: int | None) -> None:
         self._size = size
@@ -242,7 +236,7 @@ class _Cut:
             return {"images": face.pixels, "attributes": face.attributes}
         box = centre_box(height, width, self._crop)
         example = {
-            "images": crop_resize(face.pixels, box, self._size),
+            "images": squares.input_square(face.pixels, *box, self._size),
             "attributes": face.attributes,
         }
         if face.points is not None:

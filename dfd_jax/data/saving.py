@@ -1,16 +1,15 @@
-"""Photo files out: written as a whole or not at all."""
+"""Writes photo files."""
 
-import hashlib
 import io
 import os
-import pathlib
-from typing import BinaryIO, Literal
+from typing import Literal
 
 import numpy as np
 from jaxtyping import UInt8
 from PIL import Image
 
-from dfd_jax.data import jpeg, png
+from dfd_jax.data import png
+from dfd_jax.runtime.files import replace_file
 
 
 def write_photo(
@@ -23,11 +22,11 @@ def write_photo(
     icc_profile: bytes | None = None,
     exif: bytes | None = None,
 ) -> None:
-    """Write a photo atomically: the file is the old one or the whole new one, never a part.
+    """Write a photo file atomically.
 
-    PNG is exact. JPEG is written at `quality` (1 … 100) with full colour resolution (4:4:4); it has
-    no transparency, so with `alpha` the photo is laid over white, which leaves opaque pixels alone.
-    Missing folders are made. ValueError for an unknown format or pixels that are not 8-bit RGB.
+    PNG is exact. JPEG is written at `quality` (1 … 100) with full colour resolution (4:4:4). It has
+    no transparency: with `alpha`, the photo is blended with white. Missing folders are made.
+    ValueError for an unknown format or pixels that are not 8-bit RGB.
     """
     if pixels.dtype != np.uint8 or pixels.ndim != 3 or pixels.shape[2] != 3:
         raise ValueError(f"found {pixels.dtype} {pixels.shape}, expected uint8 (h, w, 3) pixels")
@@ -38,7 +37,7 @@ def write_photo(
         content = png.encode(whole, icc_profile, exif)
     else:
         raise ValueError(f"found format {format!r}, expected 'png' or 'jpeg'")
-    _replace(os.fspath(path), content)
+    replace_file(path, content)
 
 
 def jpeg_file(
@@ -49,10 +48,6 @@ def jpeg_file(
     exif: bytes | None = None,
 ) -> bytes:
     """The content of a JPEG file as `write_photo` writes it."""
-    is_plain = alpha is None and icc_profile is None and exif is None
-    content = jpeg.encode(pixels, quality) if is_plain else None
-    if content is not None:
-        return content
     image = Image.fromarray(pixels)
     if alpha is not None:
         image.putalpha(Image.fromarray(alpha))
@@ -62,31 +57,3 @@ def jpeg_file(
     buffer = io.BytesIO()
     image.save(buffer, "jpeg", quality=quality, subsampling=0, icc_profile=icc_profile, **options)
     return buffer.getvalue()
-
-
-def _replace(path: str, content: bytes) -> None:
-    """Write a hidden file beside `path` that takes its place once whole, and vanishes on failure.
-
-    Its name follows from that of `path`, so what a killed process left is overwritten by the next.
-    """
-    folder, name = os.path.split(path)
-    short = hashlib.sha256(os.fsencode(name)).hexdigest()[:16]
-    temporary = os.path.join(folder, f".{short}.part")
-    try:
-        with _created(temporary) as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    except BaseException:
-        pathlib.Path(temporary).unlink(missing_ok=True)
-        raise
-
-
-def _created(path: str) -> BinaryIO:
-    """A new file; its folder is made if there is none, which to ask before would take time."""
-    try:
-        return open(path, "wb")
-    except FileNotFoundError:
-        os.makedirs(os.path.dirname(path), exist_ok=True)
-        return open(path, "wb")

@@ -1,6 +1,8 @@
-"""A square of a photo at another size: Pillow's antialiased bilinear resize in a third of its time.
+"""The one way from a photo to the input of a network: for training, evaluation and protect alike.
 
-Some levels are one off Pillow's. What has to be Pillow's bit for bit is made by images.crop_resize.
+An antialiased bilinear resize by cykooz-resizer (SIMD), or by Pillow on processors for which there
+is no cykooz-resizer. Their levels differ by at most one. What an attacker does with a published
+photo is another thing: `images.crop_resize`, always Pillow's resize.
 """
 
 import functools
@@ -13,19 +15,19 @@ from PIL import Image
 
 try:
     import cykooz_resizer as simd
-except ImportError:  # there is none for this kind of processor
+except ImportError:  # no wheel for this processor
     simd = None
 
-_THREAD = threading.local()  # has the thread's own resizer, which keeps its memory
+_THREAD = threading.local()  # one resizer per thread: it reuses its buffers
 
 
-def resized(
+def input_square(
     pixels: UInt8[np.ndarray, "h w 3"], left: float, top: float, side: float, size: int
 ) -> UInt8[np.ndarray, "{size} {size} 3"]:
-    """The square from (left, top), `side` pixels wide, at `size` x `size` pixels.
+    """The square of `side` pixels from (left, top), resized to `size` x `size` pixels.
 
-    Its corners may lie within pixels. What surrounds it has a part in its edges, as in Pillow.
-    ValueError if it is not inside the photo.
+    Its corners may lie between pixels. As in Pillow, the filter does not read beyond the square's
+    pixels by more than its support. ValueError if the square is not inside the photo.
     """
     height, width, _ = pixels.shape
     if simd is None:
@@ -54,7 +56,7 @@ def _checked(
     return left, top, right, bottom
 
 
-@functools.lru_cache(maxsize=256)  # photos of a data set are of few sizes
+@functools.lru_cache(maxsize=256)  # a data set has few sizes of photos
 def _options(height: int, width: int, left: float, top: float, side: float) -> Any:
     assert simd is not None
     _checked(height, width, left, top, side)

@@ -27,6 +27,7 @@ from dfd_jax.data.video_files import USUAL_RATE, Pixels, read_frames, read_info
 
 VIDEO_SUFFIXES = frozenset({".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".gif"})
 FRAME_SUFFIXES = IMAGE_SUFFIXES - VIDEO_SUFFIXES
+KINDS = " ".join(sorted(VIDEO_SUFFIXES)) + " or folders of frames"  # for messages
 
 Frames = UInt8[np.ndarray, "n s s 3"]
 Choose = Callable[[Frames], int]  # frames of one video → the index of one
@@ -51,26 +52,7 @@ def read_clip(
     cut = _cutter(size, box)
     frames = [cut(frame) for frame in itertools.islice(_frames(path), limit)]
     fps = float(USUAL_RATE) if os.path.isdir(path) else read_info(path).fps
-    return Clip(np.stack(frames), fps, _stem(pathlib.Path(path).name))
-
-
-def driving_clips(
-    root: str | os.PathLike[str] | None, size: int, *, limit: int = 250, drawn_frames: int = 25
-) -> dict[str, Frames]:
-    """Driving motions by name: the videos below a folder, at most `limit` frames of each.
-
-    Without a root, `drawn_frames` of each of five motions of a drawn face: mouth, blink, yaw, nod,
-    smile. ValueError if the folder has no video, or one that cannot be read.
-    """
-    if not root:
-        from dfd_jax.data.synthetic import FaceParameters
-        from dfd_jax.data.synthetic.motions import MOTIONS, render_motion
-
-        return {m: render_motion(m, FaceParameters(), drawn_frames, size) for m in MOTIONS}
-    found = list_videos(root)
-    if not found:
-        raise ValueError(f"{os.fspath(root)}: no video in it or below ({_kinds()})")
-    return {_stem(name): read_clip(pathlib.Path(root, name), size, limit).frames for name in found}
+    return Clip(np.stack(frames), fps, stem(pathlib.Path(path).name))
 
 
 def list_videos(root: str | os.PathLike[str]) -> list[str]:
@@ -124,7 +106,7 @@ class VideoFaces:
         self._root = pathlib.Path(root)
         found = _videos(self._root)
         if not found:
-            raise ValueError(f"{self._root}: no video in it or below (looked for {_kinds()})")
+            raise ValueError(f"{self._root}: no video in it or below (looked for {KINDS})")
         splits = _splits(list(found), seed, fractions)
         self._videos = [(n, v) for n, v in found.items() if split in ("all", splits[n])]
         if not self._videos:
@@ -176,7 +158,7 @@ def _videos(root: pathlib.Path) -> dict[str, _Video]:
     for folder in voxceleb.VIDEO_FOLDERS:
         if (root / folder).is_dir():
             names = list_videos(root / folder)
-            files |= {_stem(name): root / folder / name for name in names}
+            files |= {stem(name): root / folder / name for name in names}
     found = {}
     for track in sorted(tracks.rglob("*.txt")):
         name = track.relative_to(tracks).with_suffix("").as_posix()
@@ -245,11 +227,7 @@ def _has_suffix(name: str, suffixes: frozenset[str]) -> bool:
     return not name.startswith(".") and pathlib.PurePath(name).suffix.lower() in suffixes
 
 
-def _stem(name: str) -> str:
-    return (
-        name[: -len(pathlib.PurePath(name).suffix)] if _has_suffix(name, VIDEO_SUFFIXES) else name
-    )
-
-
-def _kinds() -> str:
-    return " ".join(sorted(VIDEO_SUFFIXES)) + " or folders of frames"
+def stem(name: str) -> str:
+    """A video's name without its suffix."""
+    suffix = pathlib.PurePath(name).suffix
+    return name.removesuffix(suffix) if _has_suffix(name, VIDEO_SUFFIXES) else name

@@ -59,8 +59,13 @@ class Subject(NamedTuple):
         squares = [images.crop_resize(photo, box, side) for photo, box in pairs]
         return Subject(squares, [Box(0, 0, side)] * len(squares), self.attributes)
 
+    def inputs_of(self, protector: Protector) -> UInt8[np.ndarray, "n s s 3"]:
+        """What P gets of every photo: the same crops that `protect` makes."""
+        pairs = zip(self.photos, self.boxes, strict=True)
+        return np.stack([protector.crop(photo, box) for photo, box in pairs])
+
     def crops(self, size: int) -> UInt8[np.ndarray, "n s s 3"]:
-        """Every region at a network's size."""
+        """What an attacker makes of every photo: the square at a network's size, by Pillow."""
         pairs = zip(self.photos, self.boxes, strict=True)
         return np.stack([images.crop_resize(photo, box, size) for photo, box in pairs])
 
@@ -86,12 +91,10 @@ def addition(deltas: Float[np.ndarray, "n r r 3"], bound: Budget) -> Change:
     """
 
     def change(photo: Pixels, box: Box, i: int) -> Pixels:
-        delta = deltas[i]
-        if len(delta) != box.side:
-            matrix = channel.resize_matrix(len(delta), box.side)
-            delta = np.einsum("ij,jkc,lk->ilc", matrix, delta, matrix, optimize=True)
         changed = photo.copy()
-        _region(changed, box)[:] = budget.apply_to_pixels(_region(photo, box), delta, bound)
+        square = _region(changed, box)
+        for rows, delta in channel.resize_strips(deltas[i], box.side):
+            square[rows] = budget.apply_to_pixels(square[rows], delta, bound)
         return changed
 
     return change

@@ -14,7 +14,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from dfd_jax import pixels
-from dfd_jax.method import objective
+from dfd_jax.method import channel, objective
 from dfd_jax.method.forward import Opponents
 from dfd_jax.method.objective import Objective, Seen
 from dfd_jax.models import layers
@@ -282,9 +282,9 @@ def _fakes(
 
 
 def _reduced(opponents: Opponents, images: Float[Array, "b r r 3"]) -> Float[Array, "b s s 3"]:
-    """What the attacker's resize leaves of the region."""
-    for region in opponents.resizes:
-        images = jnp.einsum("ij,bjkc,lk->bilc", region.reduce, images, region.reduce)
+    """The photos' squares after the attacker's resize."""
+    for crop in opponents.resizes:
+        images = channel.resize(images.transpose(0, 3, 1, 2), crop.reduce).transpose(0, 2, 3, 1)
     return images
 
 

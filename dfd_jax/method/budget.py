@@ -1,8 +1,7 @@
-"""How large a perturbation may be: bound it while training, apply it to a file, measure what was
-spent.
+"""How large a perturbation may be: bound it, add it to 8-bit pixels, measure its size.
 
-Sizes are in 8-bit levels where a person meets them: eps_255 = 6.375 is eps = 0.05 on [-1, 1].
-A file holds whole levels, so a hard bound of 6.375 levels is 6 levels once it is written.
+Settings and reports are in 8-bit levels: eps_255 = 6.375 is eps = 0.05 on [-1, 1]. A file holds
+whole levels, so a hard bound of 6.375 levels is 6 levels once it is written.
 """
 
 import math
@@ -19,17 +18,16 @@ T = TypeVar("T", Array, np.ndarray)
 
 
 class Budget(NamedTuple):
-    """How far a pixel may move. `bound`: "tanh" (hard), or "none" (only Eq. 7 restrains it)."""
+    """How far a pixel may move. `bound`: "tanh" (hard), or "none" (only the loss limits it)."""
 
     eps_255: float = 6.375
     bound: str = "tanh"
 
 
 def bound(raw: Float[T, "*s"], budget: Budget) -> Float[T, "*s"]:
-    """The perturbation on [-1, 1] that a perturber's raw output stands for.
+    """The perturbation on [-1, 1] of a perturber's raw output, which is in multiples of eps.
 
-    The raw output is in multiples of eps; NumPy or JAX arrays. ValueError for an unknown kind of
-    bound.
+    NumPy or JAX arrays. ValueError for an unknown kind of bound.
     """
     eps = pixels.levels_to_units(budget.eps_255)
     if budget.bound == "tanh":
@@ -42,7 +40,7 @@ def bound(raw: Float[T, "*s"], budget: Budget) -> Float[T, "*s"]:
 def norms(delta: Float[Array, "b _ _ _"], kind: str) -> Float[Array, " b"]:
     """Size of each image's perturbation on [-1, 1]: "rms" = ||P||2 / sqrt(h*w*3), "l2" or "linf".
 
-    The gradient is finite everywhere, P = 0 included (there it is zero).
+    The gradient is finite everywhere, and zero at P = 0.
     """
     if kind == "linf":
         return jnp.abs(delta).max((1, 2, 3))
@@ -54,35 +52,16 @@ def norms(delta: Float[Array, "b _ _ _"], kind: str) -> Float[Array, " b"]:
     raise ValueError(f"norm is {kind!r}, expected rms, l2 or linf")
 
 
-def bound_levels(raw: Float32[np.ndarray, "*s"], budget: Budget) -> Float32[np.ndarray, "*s"]:
-    """What `bound` gives, in 8-bit levels and in the place of `raw`: memory is dearer than sums."""
-    if budget.bound == "tanh":
-        np.tanh(raw, out=raw)
-    elif budget.bound != "none":
-        raise ValueError(f"budget.bound is {budget.bound!r}, expected one of {', '.join(BOUNDS)}")
-    raw *= np.float32(budget.eps_255)
-    return raw
-
-
 def apply_to_pixels(
-    region: UInt8[np.ndarray, "h w 3"], delta: Float32[np.ndarray, "h w 3"], budget: Budget
+    pixels_8bit: UInt8[np.ndarray, "h w 3"], delta: Float32[np.ndarray, "h w 3"], budget: Budget
 ) -> UInt8[np.ndarray, "h w 3"]:
-    """8-bit pixels plus a perturbation on [-1, 1], rounded; a hard bound still holds after
-    rounding.
-    """
-    return add_levels(region, pixels.units_to_levels(1.0) * delta, budget)
-
-
-def add_levels(
-    region: UInt8[np.ndarray, "h w 3"], levels: Float32[np.ndarray, "h w 3"], budget: Budget
-) -> UInt8[np.ndarray, "h w 3"]:
-    """As `apply_to_pixels`, of a perturbation in 8-bit levels, which is used up."""
-    np.rint(levels, out=levels)
-    whole = 255 if budget.bound == "none" else min(math.floor(budget.eps_255 + 1e-6), 255)
-    np.clip(levels, -whole, whole, out=levels)
-    steps = levels.astype(np.int16)  # narrower than floats, and faster for it
-    np.add(steps, region, out=steps)
-    return np.clip(steps, 0, 255, out=steps).astype(np.uint8)
+    """8-bit pixels plus a perturbation on [-1, 1], rounded. A hard bound holds after rounding."""
+    levels = np.rint(pixels.units_to_levels(1.0) * delta)
+    largest = 255 if budget.bound == "none" else min(math.floor(budget.eps_255 + 1e-6), 255)
+    np.clip(levels, -largest, largest, out=levels)
+    moved = levels.astype(np.int16)
+    moved += pixels_8bit
+    return np.clip(moved, 0, 255, out=moved).astype(np.uint8)
 
 
 def linf_255(original: UInt8[np.ndarray, "*s"], changed: UInt8[np.ndarray, "*s"]) -> int:

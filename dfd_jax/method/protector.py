@@ -16,11 +16,9 @@ from dfd_jax import pixels
 from dfd_jax.data import squares
 from dfd_jax.data.images import Box, centre_box, cropped
 from dfd_jax.method import channel
-from dfd_jax.method.budget import BOUNDS, Budget, add_levels
+from dfd_jax.method.budget import BOUNDS, Budget, apply_to_pixels
 from dfd_jax.models.frozen import Perturber
 from dfd_jax.runtime import sharding
-
-_VALUES_AT_ONCE = 1 << 16  # of a region: its float copies then stay in the processor's cache
 
 
 class Protector:
@@ -54,8 +52,8 @@ class Protector:
         Its levels are at most one off those of `images.crop_resize`.
         ValueError if the box is not inside the photo.
         """
-        region = cropped(photo, box or centre_box(*photo.shape[:2]))
-        return squares.resized(region, 0, 0, len(region), self.input_size)
+        square = cropped(photo, box or centre_box(*photo.shape[:2]))
+        return squares.input_square(square, 0, 0, len(square), self.input_size)
 
     def outputs(self, crops: UInt8[np.ndarray, "b s s 3"]) -> Float32[np.ndarray, "b s s 3"]:
         """P's unbounded output for each crop. Any number of crops, none included."""
@@ -81,13 +79,9 @@ class Protector:
         With a hard bound no pixel moves by more than eps_255 levels, whatever the region's size.
         """
         protected = photo.copy()
-        region = protected[box.top : box.top + box.side, box.left : box.left + box.side]
-        wide = channel.upsampled_rows(raw, box.side)
-        height = -(-_VALUES_AT_ONCE // wide.shape[1])
-        for top in range(0, box.side, height):
-            rows = slice(top, top + height)
-            levels = channel.levels_in_file(wide, self.budget, rows)
-            region[rows] = add_levels(region[rows], levels, self.budget)
+        square = protected[box.top : box.top + box.side, box.left : box.left + box.side]
+        for rows, delta in channel.perturbation_strips(raw, box.side, self.budget):
+            square[rows] = apply_to_pixels(square[rows], delta, self.budget)
         return protected
 
     def protect_many(

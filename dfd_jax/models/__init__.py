@@ -9,7 +9,6 @@ import functools
 import hashlib
 import os
 import pathlib
-import tempfile
 import zlib
 from typing import Any, NamedTuple
 
@@ -34,6 +33,7 @@ from dfd_jax.models.perturbers.unet import UNet
 from dfd_jax.models.tpu import stargan as tpu_stargan
 from dfd_jax.models.tpu import unet as tpu_unet
 from dfd_jax.models.tpu import xception as tpu_xception
+from dfd_jax.runtime.files import atomic_write
 
 ZOO = pathlib.Path(__file__).parent.parent / "zoo"
 
@@ -127,14 +127,10 @@ def save(path: str | os.PathLike[str], variables: Any, card: Card, dtype: Any = 
     flat = traverse_util.flatten_dict(jax.device_get(variables), sep="/")
     arrays = {name: np.ascontiguousarray(value, dtype) for name, value in flat.items()}
     _check_names(arrays, card, path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=path.parent, prefix=".saving-") as folder:
-        weights, text = pathlib.Path(folder, "weights"), pathlib.Path(folder, "card")
-        save_file(arrays, weights, metadata={"card": card.to_json()})
+    with atomic_write(path) as weights, atomic_write(path.with_suffix(".json")) as text:
         text.write_text(card.to_json() + "\n", encoding="utf-8")
+        save_file(arrays, weights, metadata={"card": card.to_json()})
         weights.chmod(text.stat().st_mode)  # save_file makes it readable for its owner only
-        os.replace(weights, path)
-        os.replace(text, path.with_suffix(".json"))
 
 
 def variable_shapes(card: Card) -> dict[str, tuple[int, ...]]:

@@ -9,7 +9,8 @@ import numpy as np
 from jax.sharding import Mesh
 
 from dfd_jax import models, pixels
-from dfd_jax.data import faces, manipulations, pairs, pipeline, saving
+from dfd_jax.data import faces, folders, manipulations, pairs, pipeline, saving
+from dfd_jax.data import sources as face_sources
 from dfd_jax.models.frozen import FrozenGenerator
 from dfd_jax.runtime.config import Config
 from dfd_jax.training import photo_source, setup
@@ -26,7 +27,7 @@ def sources(config: Config, split: str) -> dict[str, faces.FaceSource]:
         by_kind["photos"] = faces.Cached(photo_source.open_split(config, split, names))
     if d.count:
         count = d.count if split == "train" else DRAWN_IN_EVALUATION
-        drawn = faces.open_source(
+        drawn = face_sources.open_source(
             "synthetic",
             split,
             attribute_names=names,
@@ -79,16 +80,16 @@ def ready_fakes(config: Config, split: str, workdir: pathlib.Path) -> faces.Face
     """Fakes from the config's folders and generators, or None. What a generator makes is written to
     `workdir/fakes` once.
     """
-    folders: list[faces.FaceSource] = [
-        faces.PhotoFolder(folder, split, config.seed) for folder in config.fakes.folders
+    found: list[faces.FaceSource] = [
+        folders.PhotoFolder(folder, split, config.seed) for folder in config.fakes.folders
     ]
     for path in config.fakes.generators:
         name = path.removeprefix("zoo:").replace("/", "-")
         folder = workdir / "fakes" / name / split
         if not folder.exists():
             _write_fakes(config, load_generator(path), split, folder)
-        folders.append(faces.PhotoFolder(folder, "all"))
-    return faces.Cached(faces.Concatenation(folders)) if folders else None
+        found.append(folders.PhotoFolder(folder, "all"))
+    return faces.Cached(faces.Concatenation(found)) if found else None
 
 
 def load_generator(path: str) -> FrozenGenerator:

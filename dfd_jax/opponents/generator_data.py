@@ -8,7 +8,7 @@ import numpy as np
 from jax.sharding import Mesh
 from jaxtyping import Float, UInt8
 
-from dfd_jax.data import action_units, celeba, faces, landmarks, pipeline, videos, warps
+from dfd_jax.data import action_units, celeba, faces, landmarks, pipeline, sources, videos, warps
 from dfd_jax.evaluation.scoring import Subject
 from dfd_jax.models.frozen import FrozenGenerator
 from dfd_jax.models.generators.fomm import FOMM
@@ -55,7 +55,7 @@ def held_out(config: Config, workdir: pathlib.Path) -> HeldOut:
     known = [(face.points, box) for face, box in pairs if face.points is not None]  # all of them
     points = [landmarks.in_square(of_face, box, size) for of_face, box in known]
     animates = config.generator.model == "fomm"
-    clips = videos.driving_clips(config.driving.root, size) if animates else None
+    clips = sources.driving_clips(config.driving.root, size) if animates else None
     return HeldOut(subject.crops(size), subject.attributes, np.stack(points), clips)
 
 

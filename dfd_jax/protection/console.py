@@ -15,19 +15,19 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-from dfd_jax.protection.inputs import Job
-from dfd_jax.protection.outcomes import Outcome
+from dfd_jax.protection.inputs import InputFile
+from dfd_jax.protection.results import Result
 
 REASONS_SHOWN = 50
 SECONDS_BETWEEN_LINES = 10.0  # of progress, where there is no terminal
 
 
-class Summary:
+class ProgressDisplay:
     """What a person sees: a progress bar (lines in a log), and at the end what was done."""
 
-    def __init__(self, console: Console, jobs: Sequence[Job]) -> None:
-        self._console, self._total = console, len(jobs)
-        kinds = {job.is_video for job in jobs}
+    def __init__(self, console: Console, files: Sequence[InputFile]) -> None:
+        self._console, self._total = console, len(files)
+        kinds = {file.is_video for file in files}
         self.what = "files" if len(kinds) > 1 else "videos" if True in kinds else "photos"
         self._protected = self._was_done = self._linf = 0
         self._psnrs: list[float] = []
@@ -47,7 +47,7 @@ class Summary:
         self._task = self._bar.add_task("protecting", total=self._total, rate="starting …")
         self._video: TaskID | None = None
 
-    def __enter__(self) -> "Summary":
+    def __enter__(self) -> "ProgressDisplay":
         self._bar.start()
         return self
 
@@ -57,20 +57,20 @@ class Summary:
 
     @property
     def count(self) -> int:
-        """Files with an outcome so far."""
+        """Files with an result so far."""
         return self._protected + self._was_done + len(self.failures)
 
-    def add(self, outcome: Outcome) -> None:
+    def add(self, result: Result) -> None:
         """Count one file and show it."""
-        record = outcome.record
+        record = result.record
         if self._video is not None:
             self._bar.remove_task(self._video)
             self._video = None
         if not record.is_ok:
-            self.failures.append((str(outcome.job.source), record.reason or ""))
+            self.failures.append((str(result.file.source), record.reason or ""))
         else:
-            self._protected += not outcome.was_done
-            self._was_done += outcome.was_done
+            self._protected += not result.was_done
+            self._was_done += result.was_done
             self._linf = max(self._linf, record.linf_255 or 0)
             if record.psnr_region is not None:
                 self._psnrs.append(record.psnr_region)
@@ -84,18 +84,18 @@ class Summary:
                 f"{self.count}/{self._total} {self.what}  {rate}  {left:.0f} s left"
             )
 
-    def show_video(self, job: Job, frames: int, total: int) -> None:
+    def show_video(self, file: InputFile, frames: int, total: int) -> None:
         """Show how far the video at hand is: frames protected, and all (0: unknown)."""
         known = total if total >= frames else None
         if self._video is None:
-            self._video = self._bar.add_task(job.name, total=known, rate="")
+            self._video = self._bar.add_task(file.name, total=known, rate="")
             self._began_video = time.monotonic()
         now = time.monotonic()
         rate = f"{frames / max(now - self._began_video, 1e-9):.1f} frames/s"
         self._bar.update(self._video, completed=frames, total=known, rate=rate)
         if not self._console.is_terminal and now - self._last_line > SECONDS_BETWEEN_LINES:
             self._last_line = now
-            self._console.print(f"{job.name}: frame {frames} of {known or 'unknown'}  {rate}")
+            self._console.print(f"{file.name}: frame {frames} of {known or 'unknown'}  {rate}")
 
     def show(self, manifest: str) -> None:
         """Print the totals, then every file that failed and why."""

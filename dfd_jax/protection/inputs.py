@@ -1,4 +1,4 @@
-"""Which files to protect, what their outputs are called, and which region of each is protected."""
+"""Which files to protect, the names of their outputs, and which square of each is protected."""
 
 import collections
 import csv
@@ -14,20 +14,20 @@ from dfd_jax.data.shards import Packed, list_shards, read_shards
 from dfd_jax.data.tfds_celeba import read_tfds
 from dfd_jax.data.video_rewriting import CONTAINERS, UNWRITABLE
 
-VIDEO_SUFFIXES = frozenset(CONTAINERS) | UNWRITABLE  # the latter fail, with the reason
+VIDEO_SUFFIXES = frozenset(CONTAINERS) | UNWRITABLE  # the latter are recorded as failed
 
-TFDS = "tfds:"  # starts what stands for a split of a prepared data set
+TFDS = "tfds:"  # prefix of a prepared data set's split
 
 _OWN_SUFFIXES = {"png": (".png",), "jpeg": (".jpg", ".jpeg")}  # the first is for other inputs
 
 
-class Job(NamedTuple):
+class InputFile(NamedTuple):
     """One photo or video to protect."""
 
-    name: str  # relative, with /: how boxes and manifest call it
+    name: str  # relative, with /: its name in the boxes file and the manifest
     source: pathlib.Path | Packed  # of a video, a file
     output: str  # relative to the output folder, with /
-    region: tuple[int, ...] | None = None  # as asked for, see `read_regions`; None: the centre
+    box: tuple[int, ...] | None = None  # as given, see `read_boxes`; None: the centre
 
     @property
     def is_video(self) -> bool:
@@ -45,24 +45,24 @@ def is_video(name: str) -> bool:
     return pathlib.PurePosixPath(name).suffix.lower() in VIDEO_SUFFIXES
 
 
-Found = dict[str, pathlib.Path | Packed]  # name → file
+Inputs = dict[str, pathlib.Path | Packed]  # name → file
 
 
-def find_inputs(inputs: Sequence[str]) -> Found:
+def find_inputs(inputs: Sequence[str]) -> Inputs:
     """The photos and videos that files and folders stand for, by name.
 
-    A folder gives all of them below it, named by their path inside it; of several folders each name
-    starts with the folder's own. A file is named by its last part. A shard (data/shards.py), given
-    or in a folder or below it, stands for the photos in it, each where its name says beside it;
-    tfds:NAME/SPLIT for those of a data set that tensorflow-datasets has prepared.
-    ValueError for a missing path, a folder without photos and videos, or two of one name.
+    A folder stands for all files below it, named by their paths in it; with several folders, names
+    start with the folder's own name. A file is named by the last part of its path. A shard
+    (data/shards.py), given or found in a folder, stands for its photos, named as the shard's list
+    of names says; tfds:NAME/SPLIT stands for a data set prepared by tensorflow-datasets.
+    ValueError for a missing path, a folder without photos and videos, or a name that occurs twice.
     """
     folders = [path for path in inputs if os.path.isdir(path)]
-    found: Found = {}
+    files: Inputs = {}
     for given in inputs:
         if given.startswith(TFDS):
             for photo in read_tfds(given.removeprefix(TFDS)):
-                _add(found, photo.name, photo)
+                _add(files, photo.name, photo)
             continue
         path = pathlib.Path(given)
         if given not in folders:
@@ -70,9 +70,9 @@ def find_inputs(inputs: Sequence[str]) -> Found:
                 raise ValueError(f"{given}: no such file or folder")
             if path.suffix == SHARD_SUFFIX:
                 for photo in read_shards([path]):
-                    _add(found, photo.name, photo)
+                    _add(files, photo.name, photo)
             else:
-                _add(found, path.name, path)
+                _add(files, path.name, path)
             continue
         names = list_images(path, IMAGE_SUFFIXES | VIDEO_SUFFIXES | {SHARD_SUFFIX})
         if not names:
@@ -81,19 +81,19 @@ def find_inputs(inputs: Sequence[str]) -> Found:
         prefix = f"{path.resolve().name}/" if len(folders) > 1 else ""
         for name in names:
             if not name.endswith(SHARD_SUFFIX):
-                _add(found, prefix + name, path / name)
+                _add(files, prefix + name, path / name)
         for folder in sorted({(path / n).parent for n in names if n.endswith(SHARD_SUFFIX)}):
             for photo in read_shards(list_shards(folder)):
-                _add(found, prefix + (folder.relative_to(path) / photo.name).as_posix(), photo)
-    return found
+                _add(files, prefix + (folder.relative_to(path) / photo.name).as_posix(), photo)
+    return files
 
 
-def read_list(path: str | os.PathLike[str], root: str | os.PathLike[str]) -> Found:
+def read_list(path: str | os.PathLike[str], root: str | os.PathLike[str]) -> Inputs:
     """The files listed in a text file, one path a line, named by their path below `root`.
 
     Relative paths start at `root`. Files need not exist. ValueError for a path outside `root`.
     """
-    found: Found = {}
+    files: Inputs = {}
     base = os.path.abspath(root)
     for line in pathlib.Path(path).read_text(encoding="utf-8").splitlines():
         if not line.strip():
@@ -105,14 +105,14 @@ def read_list(path: str | os.PathLike[str], root: str | os.PathLike[str]) -> Fou
                 f"{path}: {line.strip()} does not lie in {base}; give --root, the folder that "
                 "holds all listed photos"
             )
-        _add(found, pathlib.Path(name).as_posix(), pathlib.Path(source))
-    if not found:
+        _add(files, pathlib.Path(name).as_posix(), pathlib.Path(source))
+    if not files:
         raise ValueError(f"{path}: the list is empty")
-    return found
+    return files
 
 
-def _add(found: Found, name: str, source: pathlib.Path | Packed) -> None:
-    other = found.setdefault(name, source)
+def _add(files: Inputs, name: str, source: pathlib.Path | Packed) -> None:
+    other = files.setdefault(name, source)
     if other is not source and _place(other) != _place(source):
         raise ValueError(
             f"two files would both be called {name}: {other} and {source}; protect them in "
@@ -121,18 +121,18 @@ def _add(found: Found, name: str, source: pathlib.Path | Packed) -> None:
 
 
 def _place(source: pathlib.Path | Packed) -> tuple[pathlib.Path, int | None]:
-    """Where a photo is: two of one place are the same."""
+    """Where a photo is stored: two inputs with the same place are the same photo."""
     if isinstance(source, Packed):
         return source.path.resolve(), source.place
     return source.resolve(), None
 
 
 def output_names(names: Iterable[str], format: str) -> dict[str, str]:
-    """Name of each photo → name of its output: the same, with the suffix of the output's format.
-    Videos keep theirs.
+    """Name of each input → name of its output: the same, with the suffix of the output's format.
+    Videos keep their suffix.
 
-    Where that would give two photos one output (a.jpg and a.png), the suffix is added to the full
-    name instead (a.jpg.png and a.png.png). Case does not tell names apart: on some disks it cannot.
+    Where two photos would get the same output (a.jpg and a.png), the suffix is added to the full
+    name instead (a.jpg.png and a.png.png). Case is ignored, as some file systems ignore it.
     """
     suffixes = _OWN_SUFFIXES[format]
 
@@ -156,8 +156,8 @@ def output_names(names: Iterable[str], format: str) -> dict[str, str]:
         outputs |= {name: name + suffixes[0] for name in clashing}
 
 
-def read_regions(path: str | os.PathLike[str]) -> dict[str, tuple[int, ...]]:
-    """Regions per photo: (left, top, side), or a rectangle (left, top, width, height).
+def read_boxes(path: str | os.PathLike[str]) -> dict[str, tuple[int, ...]]:
+    """The boxes file: name → (left, top, side), or a rectangle (left, top, width, height).
 
     From JSON, `{"a/b.jpg": [left, top, side]}`, or from CSV with a header, `path,left,top,side` or
     `path,left,top,width,height`. Numbers are pixels of the upright photo. ValueError names the
@@ -170,21 +170,21 @@ def read_regions(path: str | os.PathLike[str]) -> dict[str, tuple[int, ...]]:
             rows = list(json.loads(pathlib.Path(path).read_text(encoding="utf-8")).items())
     except (ValueError, AttributeError) as error:
         raise ValueError(f"{path}: not a boxes file, JSON or .csv ({error})") from error
-    regions: dict[str, tuple[int, ...]] = {}
+    boxes: dict[str, tuple[int, ...]] = {}
     for name, numbers in rows:
         try:
-            region = tuple(round(float(number)) for number in numbers)
+            box = tuple(round(float(number)) for number in numbers)
         except (TypeError, ValueError, OverflowError):
-            region = ()
-        if len(region) not in (3, 4) or min(region[2:]) < 1:
+            box = ()
+        if len(box) not in (3, 4) or min(box[2:]) < 1:
             raise ValueError(
                 f"{path}: {name}: found {numbers}, expected left, top, side or left, top, width, "
                 "height in pixels"
             )
-        if name in regions:
-            raise ValueError(f"{path}: {name}: listed twice, but a photo has one region")
-        regions[name] = region
-    return regions
+        if name in boxes:
+            raise ValueError(f"{path}: {name}: listed twice, but a photo has one box")
+        boxes[name] = box
+    return boxes
 
 
 def _csv_rows(path: str | os.PathLike[str]) -> list[tuple[str, list[str]]]:
@@ -200,18 +200,18 @@ def _csv_rows(path: str | os.PathLike[str]) -> list[tuple[str, list[str]]]:
         return [(row["path"], [row[column] for column in columns]) for row in reader]
 
 
-def square(region: tuple[int, ...], height: int, width: int) -> Box:
-    """The box that a region stands for in a photo of this size.
+def box_in_photo(given: tuple[int, ...], height: int, width: int) -> Box:
+    """The square to protect in a photo of this size, from an entry of the boxes file.
 
-    A square stays as it is. Around a rectangle it is the square of the longer side with the same
-    centre, moved or shrunk as little as keeps it inside the photo. ValueError if a rectangle does
-    not even touch the photo.
+    A square stays as it is. A rectangle becomes the square of its longer side with the same centre,
+    moved or shrunk as little as needed to fit into the photo. ValueError if a rectangle lies
+    outside the photo.
     """
-    if len(region) == 3:
-        return Box(*region)
-    left, top, wide, tall = region
+    if len(given) == 3:
+        return Box(*given)
+    left, top, wide, tall = given
     if left >= width or top >= height or left + wide <= 0 or top + tall <= 0:
-        raise ValueError(f"the rectangle {region} misses the photo of {width} x {height} pixels")
+        raise ValueError(f"the rectangle {given} misses the photo of {width} x {height} pixels")
     side = min(max(wide, tall), height, width)
     return Box(
         left=min(max(left + (wide - side) // 2, 0), width - side),

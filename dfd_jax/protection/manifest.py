@@ -16,7 +16,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from dfd_jax.protection.work_split import ALL, Slice
+from dfd_jax.protection.work_share import ALL, WorkShare
+from dfd_jax.runtime.files import replace_file
 
 NAME = "manifest.jsonl"
 PARTS = "manifest.*-of-*.jsonl"
@@ -59,7 +60,7 @@ class Manifest:
     about one output the one of the highest revision counts, and of equal ones the last.
     """
 
-    def __init__(self, folder: pathlib.Path, mine: Slice = ALL) -> None:
+    def __init__(self, folder: pathlib.Path, mine: WorkShare = ALL) -> None:
         self.path = folder / NAME
         self._part = folder / f"manifest.{mine.index}-of-{mine.count}.jsonl"
         if mine.count == 1:
@@ -122,11 +123,8 @@ def _merge(folder: pathlib.Path) -> None:
     """
     with _locked(folder / ".manifest.lock"):
         latest = _read(folder)
-        merged = folder / f".{NAME}.part"
-        merged.write_text(
-            "".join(_line(latest[o], latest[o].revision) for o in sorted(latest)), encoding="utf-8"
-        )
-        os.replace(merged, folder / NAME)
+        lines = (_line(latest[o], latest[o].revision) for o in sorted(latest))
+        replace_file(folder / NAME, "".join(lines))
 
 
 @contextmanager

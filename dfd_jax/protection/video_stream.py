@@ -1,15 +1,12 @@
 """Videos through a Protector: decode → batch → device → encode → check, in bounded memory.
 
-Of a video of any length, the frames of one batch are in memory, and those that the encoder holds.
+In memory are the frames of one batch and those that the encoder holds, however long the video is.
 """
 
 import itertools
-import os
 import pathlib
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
-from typing import Any
 
 import numpy as np
 from jaxtyping import UInt8
@@ -17,95 +14,80 @@ from jaxtyping import UInt8
 from dfd_jax.data.images import Box, centre_box
 from dfd_jax.data.video_files import read_frames, read_info
 from dfd_jax.data.video_rewriting import rewrite_video
-from dfd_jax.method import metrics
 from dfd_jax.method.protector import Protector
-from dfd_jax.protection.inputs import Job, square
+from dfd_jax.protection.inputs import InputFile, box_in_photo
 from dfd_jax.protection.manifest import sha256_of
-from dfd_jax.protection.outcomes import Ledger, Outcome
+from dfd_jax.protection.measuring import Change
+from dfd_jax.protection.results import Result, Results
+from dfd_jax.runtime.files import atomic_write
 
-_BYTES_PER_BATCH = 256 << 20  # of decoded frames: a batch of large ones goes before it is full
-_ROWS_AT_ONCE = 256
+_BYTES_PER_BATCH = 256 << 20  # of decoded frames: a batch of large ones starts before it is full
 
 Frame = UInt8[np.ndarray, "h w 3"]
 Stop = Callable[[], bool]
-Progress = Callable[[Job, int, int], None]  # a video, its frames protected so far, all (0: unknown)
-
-
-@contextmanager
-def replacing(path: pathlib.Path) -> Iterator[pathlib.Path]:
-    """The name of a hidden file beside `path`, which takes its place on success, or vanishes.
-
-    It is always the same, so what a killed process left is overwritten by the next one.
-    """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".part-{path.name}")
-    try:
-        yield temporary
-        with open(temporary, "rb") as file:
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+Progress = Callable[
+    [InputFile, int, int], None
+]  # a video, its frames protected so far, all (0: unknown)
 
 
 class _Stopped(Exception):
-    """The person does not want to wait for the rest of this video."""
+    """The user stopped the command in the middle of a video."""
 
 
 class VideoStream:
     """Protects videos into a folder, one after another, and records each in the manifest."""
 
-    def __init__(self, protector: Protector, ledger: Ledger, workers: int = 2) -> None:
-        self._protector, self._ledger, self._workers = protector, ledger, workers
+    def __init__(self, protector: Protector, results: Results, workers: int = 2) -> None:
+        self._protector, self._results, self._workers = protector, results, workers
 
-    def run(self, jobs: Iterable[Job], stop: Stop, progress: Progress) -> Iterator[Outcome]:
-        """One outcome per video. Once `stop` says so, the video at hand is given up."""
+    def run(self, files: Iterable[InputFile], stop: Stop, progress: Progress) -> Iterator[Result]:
+        """One result per video. Once `stop` is true, the current video is given up."""
         with ThreadPoolExecutor(self._workers) as pool:
-            for job in jobs:
+            for file in files:
                 if stop():
                     return
                 try:
-                    outcome = self._protect(job, pool, stop, progress)
+                    result = self._protect(file, pool, stop, progress)
                 except _Stopped:
                     return
-                yield outcome
+                yield result
 
     def _protect(
-        self, job: Job, pool: ThreadPoolExecutor, stop: Stop, progress: Progress
-    ) -> Outcome:
+        self, file: InputFile, pool: ThreadPoolExecutor, stop: Stop, progress: Progress
+    ) -> Result:
         digest = None
         try:
-            digest = sha256_of(job.path)
-            done = self._ledger.done_before(job, digest)
+            digest = sha256_of(file.path)
+            done = self._results.done_before(file, digest)
             if done is not None:
                 return done
-            info = read_info(job.path)
+            info = read_info(file.path)
             size = (info.height, info.width)
-            box = square(job.region, *size) if job.region else centre_box(*size)
+            box = box_in_photo(file.box, *size) if file.box else centre_box(*size)
 
-            def change(frames: Iterator[Frame]) -> Iterator[Frame]:
+            def protect(frames: Iterator[Frame]) -> Iterator[Frame]:
                 for count, frame in enumerate(self._protected(frames, box, pool), 1):
                     if stop():
                         raise _Stopped
-                    progress(job, count, info.frames)
+                    progress(file, count, info.frames)
                     yield frame
 
-            path = self._ledger.output / job.output
-            options = self._ledger.options
-            with replacing(path) as temporary:
+            path = self._results.output / file.output
+            options = self._results.options
+            with atomic_write(path) as temporary:
                 written = rewrite_video(
-                    job.path,
+                    file.path,
                     temporary,
-                    change,
+                    protect,
                     quality=options.video_quality,
                     keep_metadata=options.keep_metadata,
                 )
-                measured = _measure(job.path, temporary, box)
+                change = _measure(file.path, temporary, box)
             output_sha256 = sha256_of(path)
         except (ValueError, OSError) as error:
-            return self._ledger.failed(job, error, digest)
-        return self._ledger.recorded(
-            job,
+            return self._results.failed(file, error, digest)
+        return self._results.recorded(
+            file,
             status="ok",
             input_sha256=digest,
             output_sha256=output_sha256,
@@ -115,13 +97,13 @@ class VideoStream:
             fps=round(info.fps, 6),
             encoder=f"{written.encoder} {written.pix_fmt}",
             left_out=written.left_out,
-            **measured,
+            **change.for_record(),
         )
 
     def _protected(
         self, frames: Iterator[Frame], box: Box, pool: ThreadPoolExecutor
     ) -> Iterator[Frame]:
-        """The frames with a perturbation of their own each, in the region `box`."""
+        """The frames, each with its own perturbation in the square `box`."""
         for batch in self._batches(frames):
             crops = np.stack([self._protector.crop(frame, box) for frame in batch])
             outputs = self._protector.outputs(crops)
@@ -139,24 +121,11 @@ class VideoStream:
             yield batch
 
 
-def _measure(original: pathlib.Path, written: pathlib.Path, box: Box) -> dict[str, Any]:
-    """How far the file as read back is from the video. ValueError if frames got lost."""
-    largest = region_sum = frame_sum = region_size = frame_size = 0
-    region = np.s_[box.top : box.top + box.side, box.left : box.left + box.side]
-    for pair in itertools.zip_longest(read_frames(original), read_frames(written)):
-        before, after = pair
+def _measure(original: pathlib.Path, written: pathlib.Path, box: Box) -> Change:
+    """How far the file as read back is from the video. ValueError if frames are missing."""
+    change = Change()
+    for before, after in itertools.zip_longest(read_frames(original), read_frames(written)):
         if before is None or after is None or before.shape != after.shape:
-            raise ValueError("the file as written has other frames than the video")
-        for top in range(0, len(before), _ROWS_AT_ONCE):
-            rows = np.s_[top : top + _ROWS_AT_ONCE]
-            change = after[rows].astype(np.int32) - before[rows]
-            largest = max(largest, int(np.abs(change).max()))
-            frame_sum += int(np.square(change).sum(dtype=np.int64))
-        change = after[region].astype(np.int32) - before[region]
-        region_sum += int(np.square(change).sum(dtype=np.int64))
-        region_size, frame_size = region_size + change.size, frame_size + before.size
-    return {
-        "linf_255": largest,
-        "psnr_region": metrics.psnr_of_sum(region_sum, region_size),
-        "psnr_photo": metrics.psnr_of_sum(frame_sum, frame_size),
-    }
+            raise ValueError("the written file does not have the frames of the video")
+        change.add(before, after, box)
+    return change

@@ -10,6 +10,7 @@ import jax
 import numpy as np
 from absl import logging
 
+from dfd_jax.runtime.files import replace_file
 from dfd_jax.runtime.progress import StepProgress
 
 SHOWN = (
@@ -31,7 +32,7 @@ class MetricsWriter:
             return
         self._path = workdir / "metrics.jsonl"
         kept = [r for r in read_metrics(workdir) if r["step"] <= from_step]
-        replace_text(self._path, "".join(json.dumps(r) + "\n" for r in kept))
+        replace_file(self._path, "".join(json.dumps(r) + "\n" for r in kept))
         self._open = functools.partial(_events, workdir, purge_step=from_step + 1)
         self._events: Any = None
 
@@ -77,14 +78,6 @@ def write_image(workdir: pathlib.Path, step: int, name: str, pixels: np.ndarray)
     if events:
         events.add_image(name, pixels, step, dataformats="HWC")
         events.close()
-
-
-def replace_text(path: pathlib.Path, text: str) -> None:
-    """Write a text file atomically."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".{path.name}.part")
-    part.write_text(text, encoding="utf-8")
-    part.replace(path)
 
 
 def read_metrics(workdir: pathlib.Path) -> list[dict[str, Any]]:

@@ -8,7 +8,7 @@ import jax
 import numpy as np
 from jax.sharding import Mesh
 
-from dfd_jax.data import celeba, faces, landmarks, pipeline, videos, warps
+from dfd_jax.data import celeba, faces, landmarks, pipeline, sources, videos, warps
 from dfd_jax.data.action_units import is_action_unit
 from dfd_jax.models.frozen import FrozenGenerator
 from dfd_jax.models.generators.fomm import FOMM
@@ -30,7 +30,7 @@ def open_split(
     """
     d = config.data
     animating = next((net for net in generators if isinstance(net, FOMM)), None)
-    photos = faces.open_source(
+    photos = sources.open_source(
         d.kind,
         split,
         root=d.root or None,

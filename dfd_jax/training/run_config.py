@@ -8,7 +8,7 @@ import jax
 import ml_collections
 
 from dfd_jax.runtime.config import Config
-from dfd_jax.training import metrics_log
+from dfd_jax.runtime.files import replace_file
 
 # What may change when a run continues: nothing that the trained weights depend on.
 FREE_FIELDS = ("train.log_every", "train.checkpoint_every", "train.keep")
@@ -23,7 +23,7 @@ def write_config(config: Config, workdir: pathlib.Path) -> None:
         _refuse_changes(json.loads(path.read_text(encoding="utf-8")), new, workdir)
     workdir.mkdir(parents=True, exist_ok=True)
     if jax.process_index() == 0:
-        metrics_log.replace_text(path, json.dumps(new, indent=1, sort_keys=True) + "\n")
+        replace_file(path, json.dumps(new, indent=1, sort_keys=True) + "\n")
 
 
 def read_config(workdir: pathlib.Path) -> Config:

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import optax
 
 from dfd_jax import models, pixels
-from dfd_jax.data import images, videos
+from dfd_jax.data import images, sources
 from dfd_jax.method import channel, objective
 from dfd_jax.method.budget import BOUNDS, Budget
 from dfd_jax.method.forward import Opponents
@@ -43,7 +43,7 @@ def with_driving_clips(net: FrozenGenerator, root: str, frames: int) -> FrozenGe
     """
     if not isinstance(net, FOMM):
         return net
-    clips = videos.driving_clips(root, net.card.input_size)
+    clips = sources.driving_clips(root, net.card.input_size)
     return net.with_motions(clips, frames_per_photo=frames)
 
 
@@ -102,7 +102,7 @@ def opponents(config: Config) -> Opponents:
     if config.objective.target:
         picture = images.read_rgb(config.objective.target)
         square = images.crop_resize(picture, images.centre_box(*picture.shape[:2]), size)
-        target = pixels.from_uint8(jnp.asarray(square))
+        target = jnp.asarray(pixels.from_uint8(square))
     return Opponents(
         generators=generators(config, config.dtype, config.driving.frames),
         detectors=detectors(tuple(config.detectors), config.dtype),

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from dfd_jax.data import action_units, celeba, faces
+from dfd_jax.data import action_units, celeba, faces, folders
 from dfd_jax.data.expressions import ACTION_UNITS
 
 NAMES = ("AU12", "Male", "AU01")
@@ -36,7 +36,7 @@ def tree(tmp_path):
 
 
 def opened(tree, names=NAMES):
-    return faces.CelebaFolder(tree, "all", names)
+    return folders.CelebaFolder(tree, "all", names)
 
 
 def labels(source):
@@ -64,7 +64,7 @@ def test_openfaces_own_files_are_read_with_the_surest_face_of_each(tree):
 
 
 def test_without_annotations_action_units_are_zero_and_not_known(tree, tmp_path):
-    celeba_folder, plain = opened(tree), faces.PhotoFolder(tree, "all", 0, NAMES)
+    celeba_folder, plain = opened(tree), folders.PhotoFolder(tree, "all", 0, NAMES)
     assert celeba_folder.known_names == ("Male",)
     assert plain.known_names == ()
     assert labels(celeba_folder)["3.png"] == [0, 1, 0]

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from dfd_jax.data import celeba, faces
+from dfd_jax.data import celeba, faces, folders, sources
 from dfd_jax.data.images import UnreadableImage
 from dfd_jax.data.tfds_celeba import TfdsCeleba
 
@@ -49,14 +49,14 @@ def names_of(source):
 
 
 def test_official_split_and_labels_follow_the_lists(tree):
-    splits = {s: names_of(faces.CelebaFolder(tree, s, NAMES)) for s in faces.SPLITS}
+    splits = {s: names_of(folders.CelebaFolder(tree, s, NAMES)) for s in faces.SPLITS}
     assert splits == {
         "train": ["0.png", "2.png", "4.png"],
         "valid": ["3.png"],
         "test": ["1.png"],
         "all": ["0.png", "1.png", "2.png", "3.png", "4.png"],
     }
-    train = faces.CelebaFolder(tree, "train", NAMES)
+    train = folders.CelebaFolder(tree, "train", NAMES)
     assert [face.attributes.tolist() for face in train] == [[1, 1], [0, 0], [0, 0]]
     assert train[1].attributes.dtype == np.float32
     assert (train[1].pixels == 2).all()
@@ -64,31 +64,31 @@ def test_official_split_and_labels_follow_the_lists(tree):
 
 
 def test_attributes_come_in_the_order_that_was_asked(tree):
-    face = faces.CelebaFolder(tree, "test", ("Black_Hair", "Male", "Bald"))[0]
+    face = folders.CelebaFolder(tree, "test", ("Black_Hair", "Male", "Bald"))[0]
     assert face.attributes.tolist() == [1, 0, 0]
 
 
 def test_windows_line_ends_and_blank_lines_change_nothing(tree):
-    before = [face.attributes.tolist() for face in faces.CelebaFolder(tree, "all", NAMES)]
+    before = [face.attributes.tolist() for face in folders.CelebaFolder(tree, "all", NAMES)]
     write_list(tree, [*listed(tree), "", " "], end="\r\n")
     partition = tree / "list_eval_partition.txt"
     partition.write_bytes(partition.read_bytes().replace(b"\n", b"\r\n\r\n"))
-    after = faces.CelebaFolder(tree, "all", NAMES)
+    after = folders.CelebaFolder(tree, "all", NAMES)
     assert [face.attributes.tolist() for face in after] == before
-    assert names_of(faces.CelebaFolder(tree, "valid", NAMES)) == ["3.png"]
+    assert names_of(folders.CelebaFolder(tree, "valid", NAMES)) == ["3.png"]
 
 
 @pytest.mark.parametrize("name", ["list_attr_celeba.txt", "list_eval_partition.txt"])
 def test_a_missing_list_is_named_with_the_expected_layout(tree, name):
     (tree / name).unlink()
     with pytest.raises(ValueError, match=name) as caught:
-        faces.CelebaFolder(tree, "train", NAMES)
+        folders.CelebaFolder(tree, "train", NAMES)
     assert celeba.LAYOUT in str(caught.value)
 
 
 def test_a_missing_photo_folder_is_named_with_the_expected_layout(tmp_path):
     with pytest.raises(ValueError, match="img_align_celeba: no such folder") as caught:
-        faces.CelebaFolder(tmp_path, "train", NAMES)
+        folders.CelebaFolder(tmp_path, "train", NAMES)
     assert celeba.LAYOUT in str(caught.value)
 
 
@@ -105,23 +105,23 @@ def test_a_missing_photo_folder_is_named_with_the_expected_layout(tmp_path):
 def test_malformed_lists_are_refused(tree, change, message):
     write_list(tree, change(listed(tree)))
     with pytest.raises(ValueError, match=message):
-        faces.CelebaFolder(tree, "train", NAMES)
+        folders.CelebaFolder(tree, "train", NAMES)
 
 
 def test_an_empty_split_and_unknown_choices_are_refused(tree):
     partition = tree / "list_eval_partition.txt"
     partition.write_text(partition.read_text().replace(" 1", " 0"))
     with pytest.raises(ValueError, match=r"split 'valid' \(official\) has no photo"):
-        faces.CelebaFolder(tree, "valid", NAMES)
+        folders.CelebaFolder(tree, "valid", NAMES)
     with pytest.raises(ValueError, match="found split 'dev'"):
-        faces.CelebaFolder(tree, "dev", NAMES)
+        folders.CelebaFolder(tree, "dev", NAMES)
     with pytest.raises(ValueError, match="found protocol 'mine'"):
-        faces.CelebaFolder(tree, "train", NAMES, "mine")
+        folders.CelebaFolder(tree, "train", NAMES, "mine")
 
 
 def test_a_listed_photo_without_a_file_is_unreadable_only_when_asked_for(tree):
     (tree / "img_align_celeba" / "2.png").unlink()
-    source = faces.CelebaFolder(tree, "train", NAMES)
+    source = folders.CelebaFolder(tree, "train", NAMES)
     assert source[2].name == "4.png"
     with pytest.raises(UnreadableImage, match=r"2\.png: no such file"):
         source[1]
@@ -140,18 +140,18 @@ def test_stargan_split_is_that_of_the_authors_code(tmp_path):
     for i, line in enumerate(lines):
         authors["test" if (i + 1) < 2000 else "train"].append(line.split()[0])
     for split, expected in authors.items():
-        source = faces.CelebaFolder(tmp_path, split, ("Male",), "stargan")
+        source = folders.CelebaFolder(tmp_path, split, ("Male",), "stargan")
         assert source._names == expected
         assert source._attributes[:, 0].tolist() == [int(n[:6]) % 3 > 0 for n in expected]
-    assert len(faces.CelebaFolder(tmp_path, "test", ("Male",), "stargan")) == 1999
+    assert len(folders.CelebaFolder(tmp_path, "test", ("Male",), "stargan")) == 1999
 
 
 def test_stargan_split_says_when_it_cannot_be_used(tree):
     with pytest.raises(ValueError, match="none of these 5 would be left for training"):
-        faces.CelebaFolder(tree, "train", NAMES, "stargan")
+        folders.CelebaFolder(tree, "train", NAMES, "stargan")
     with pytest.raises(ValueError, match="no valid; use protocol 'official'"):
-        faces.CelebaFolder(tree, "valid", NAMES, "stargan")
-    assert len(faces.CelebaFolder(tree, "all", NAMES, "stargan")) == 5
+        folders.CelebaFolder(tree, "valid", NAMES, "stargan")
+    assert len(folders.CelebaFolder(tree, "all", NAMES, "stargan")) == 5
 
 
 @pytest.fixture
@@ -166,28 +166,28 @@ def folder(tmp_path):
 
 
 def test_a_folder_is_split_into_disjoint_parts_of_the_asked_size(folder):
-    parts = {s: names_of(faces.PhotoFolder(folder, s)) for s in ("train", "valid", "test")}
+    parts = {s: names_of(folders.PhotoFolder(folder, s)) for s in ("train", "valid", "test")}
     joined = [name for part in parts.values() for name in part]
-    assert sorted(joined) == names_of(faces.PhotoFolder(folder, "all"))
+    assert sorted(joined) == names_of(folders.PhotoFolder(folder, "all"))
     assert len(set(joined)) == 200
     assert abs(len(parts["train"]) - 160) <= 20
     assert abs(len(parts["test"]) - 20) <= 15
-    other = names_of(faces.PhotoFolder(folder, "train", seed=1))
+    other = names_of(folders.PhotoFolder(folder, "train", seed=1))
     assert other != parts["train"]
 
 
 def test_adding_photos_moves_none_to_another_split(folder):
-    before = {s: set(names_of(faces.PhotoFolder(folder, s))) for s in ("train", "valid", "test")}
+    before = {s: set(names_of(folders.PhotoFolder(folder, s))) for s in ("train", "valid", "test")}
     for i in range(50):
         picture(0).save(folder / f"0-{i}.png")
     for split, names in before.items():
-        assert names <= set(names_of(faces.PhotoFolder(folder, split)))
+        assert names <= set(names_of(folders.PhotoFolder(folder, split)))
 
 
 def test_drawn_attributes_are_fixed_per_photo_with_one_hair_colour(folder):
     names = ("Male", "Black_Hair", "Young", "Blond_Hair", "Brown_Hair")
-    drawn = np.array([face.attributes for face in faces.PhotoFolder(folder, "all", 0, names)])
-    again = np.array([face.attributes for face in faces.PhotoFolder(folder, "all", 7, names)])
+    drawn = np.array([face.attributes for face in folders.PhotoFolder(folder, "all", 0, names)])
+    again = np.array([face.attributes for face in folders.PhotoFolder(folder, "all", 7, names)])
     np.testing.assert_array_equal(drawn, again)
     assert set(np.unique(drawn)) == {0, 1}
     np.testing.assert_array_equal(drawn[:, [1, 3, 4]].sum(1), 1)
@@ -197,12 +197,12 @@ def test_drawn_attributes_are_fixed_per_photo_with_one_hair_colour(folder):
 def test_a_folder_without_photos_says_what_was_looked_for(tmp_path):
     (tmp_path / "notes.txt").write_text("")
     with pytest.raises(ValueError, match=r"no photo in it or below .*\.jpg"):
-        faces.PhotoFolder(tmp_path)
+        folders.PhotoFolder(tmp_path)
     picture(0).save(tmp_path / "a.png")
     with pytest.raises(ValueError, match="none of its 1 photos falls into the split 'test'"):
-        faces.PhotoFolder(tmp_path, "test", fractions=(1.0, 0.0, 0.0))
+        folders.PhotoFolder(tmp_path, "test", fractions=(1.0, 0.0, 0.0))
     with pytest.raises(ValueError, match="expected shares that sum to 1"):
-        faces.PhotoFolder(tmp_path, fractions=(0.5, 0.1, 0.1))
+        folders.PhotoFolder(tmp_path, fractions=(0.5, 0.1, 0.1))
 
 
 class FakeBuilder:
@@ -263,19 +263,19 @@ def test_unprepared_celeba_says_how_to_prepare_it(tfds, tmp_path):
 
 def test_the_real_library_reports_unprepared_celeba(tmp_path):
     with pytest.raises(ValueError, match=r"celeb_a is not prepared in .*needs TensorFlow"):
-        faces.open_source("tfds", "train", root=tmp_path)
+        sources.open_source("tfds", "train", root=tmp_path)
 
 
 def test_concatenation_joins_in_order_and_refuses_other_attributes(tree, folder):
-    first = faces.CelebaFolder(tree, "train", NAMES)
-    second = faces.PhotoFolder(folder, "all", 0, NAMES)
+    first = folders.CelebaFolder(tree, "train", NAMES)
+    second = folders.PhotoFolder(folder, "all", 0, NAMES)
     joined = faces.Concatenation([first, second])
     assert len(joined) == len(first) + len(second)
     assert names_of(joined) == names_of(first) + names_of(second)
     with pytest.raises(IndexError):
         joined[len(joined)]
     with pytest.raises(ValueError, match="open all sources with the same names"):
-        faces.Concatenation([first, faces.PhotoFolder(folder, "all", 0, ("Male",))])
+        faces.Concatenation([first, folders.PhotoFolder(folder, "all", 0, ("Male",))])
     with pytest.raises(ValueError, match="at least one"):
         faces.Concatenation([])
 
@@ -306,25 +306,25 @@ def test_cached_asks_once_for_as_many_faces_as_it_holds():
 
 
 def test_auto_recognises_the_layout(tree, folder):
-    kinds = {tree: faces.CelebaFolder, folder: faces.PhotoFolder}
+    kinds = {tree: folders.CelebaFolder, folder: folders.PhotoFolder}
     for root, kind in kinds.items():
-        source = faces.open_source("auto", "train", root=root, attribute_names=NAMES)
+        source = sources.open_source("auto", "train", root=root, attribute_names=NAMES)
         assert isinstance(source, kind)
-    assert isinstance(faces.open_source("auto", "train", count=1), faces.Cached)
+    assert isinstance(sources.open_source("auto", "train", count=1), faces.Cached)
 
 
 def test_unknown_kinds_and_missing_roots_are_refused(tmp_path):
     with pytest.raises(ValueError, match="found data kind 'lmdb', expected one of auto, celeba"):
-        faces.open_source("lmdb", "train", root=tmp_path)
+        sources.open_source("lmdb", "train", root=tmp_path)
     with pytest.raises(ValueError, match="'folder' needs a root"):
-        faces.open_source("folder", "train")
+        sources.open_source("folder", "train")
     with pytest.raises(ValueError, match="found split 'dev'"):
-        faces.open_source("synthetic", "dev")
+        sources.open_source("synthetic", "dev")
 
 
 def test_no_synthetic_face_is_in_two_splits():
     def drawn(split, seed):
-        source = faces.open_source("synthetic", split, seed=seed, count=2, size=32)
+        source = sources.open_source("synthetic", split, seed=seed, count=2, size=32)
         return {face.pixels.tobytes() for face in source}
 
     parts = [drawn(split, seed) for seed in (0, 1) for split in ("train", "valid", "test")]
@@ -335,8 +335,8 @@ def test_no_synthetic_face_is_in_two_splits():
 
 @pytest.mark.skipif(not PORTRAITS.exists(), reason="needs ../shared/portraits")
 def test_real_photographs_in_celebas_layout():
-    counts = {s: len(faces.open_source("auto", s, root=PORTRAITS)) for s in faces.SPLITS}
+    counts = {s: len(sources.open_source("auto", s, root=PORTRAITS)) for s in faces.SPLITS}
     assert counts == {"train": 296, "valid": 64, "test": 63, "all": 423}
-    face = faces.open_source("auto", "train", root=PORTRAITS)[0]
+    face = sources.open_source("auto", "train", root=PORTRAITS)[0]
     assert face.pixels.shape == (218, 178, 3)
     assert face.attributes.tolist() == [0, 0, 1, 1, 0]

@@ -5,7 +5,7 @@ import pathlib
 import numpy as np
 import pytest
 
-from dfd_jax.data import faces, landmarks, pipeline
+from dfd_jax.data import faces, folders, landmarks, pipeline
 from dfd_jax.data.images import Box
 
 PORTRAITS = pathlib.Path(__file__).parents[3] / "shared" / "portraits"
@@ -128,7 +128,7 @@ def test_photos_without_a_line_are_named_and_without_a_list_canonical():
 @pytest.mark.skipif(not PORTRAITS.exists(), reason="needs ../shared/portraits")
 def test_real_photographs_have_their_pupils_where_the_alignment_puts_them():
     found = landmarks.read_landmarks(PORTRAITS)
-    source = landmarks.Landmarked(faces.CelebaFolder(PORTRAITS, "test", ("Male",)), found)
+    source = landmarks.Landmarked(folders.CelebaFolder(PORTRAITS, "test", ("Male",)), found)
     points = np.stack([source[i].points for i in range(10)])
     np.testing.assert_allclose(points[:, :2], np.tile(landmarks.CANONICAL[:2], (10, 1, 1)), atol=1)
     assert np.abs(points[:, 2:] - landmarks.CANONICAL[2:]).max() < 20

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from dfd_jax.data import faces, images, landmarks, pack, pipeline, shards
+from dfd_jax.data import folders, images, landmarks, pack, pipeline, shards, sources
 
 NAMES = ("Male", "Black_Hair")
 
@@ -43,7 +43,7 @@ def folder(tmp_path):
 
 
 def opened(root, split="train", kind="array_record"):
-    return faces.open_source(kind, split, root=root, attribute_names=NAMES)
+    return sources.open_source(kind, split, root=root, attribute_names=NAMES)
 
 
 def test_a_packed_data_set_has_the_faces_labels_and_splits_it_had(celeba, tmp_path):
@@ -95,7 +95,7 @@ def test_a_packed_folder_keeps_paths_splits_and_bytes(folder, tmp_path):
         assert [face.name for face in before] == [face.name for face in after]
     for photo in shards.read_shards(shards.list_shards(tmp_path / "packed")):
         assert photo.read_bytes() == (folder / photo.name).read_bytes()
-    assert isinstance(opened(tmp_path / "packed", "all", "auto"), faces.PhotoFolder)
+    assert isinstance(opened(tmp_path / "packed", "all", "auto"), folders.PhotoFolder)
 
 
 def test_packing_is_whole_or_not_at_all(folder, tmp_path, capsys):

@@ -1,6 +1,5 @@
-"""Squares read without the photo around them: the same pixels, or nearly, from fewer decoded."""
+"""What networks get of a photo: Pillow's resize but for a level, from fewer decoded pixels."""
 
-import io
 import pathlib
 
 import numpy as np
@@ -10,9 +9,8 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from dfd_jax.data import jpeg, pipeline, squares
-from dfd_jax.data.faces import PhotoFolder
-from dfd_jax.data.images import UnreadableImage, centre_box, crop_resize, read_rgb, read_square
-from dfd_jax.data.saving import jpeg_file
+from dfd_jax.data.folders import PhotoFolder
+from dfd_jax.data.images import UnreadableImage, centre_box, read_rgb, read_square
 
 
 def smooth(height: int, width: int, seed: int = 0) -> Image.Image:
@@ -28,7 +26,7 @@ def save(path: pathlib.Path, image: Image.Image, **options) -> pathlib.Path:
 
 def cut(path: pathlib.Path, size: int, crop: int | None) -> np.ndarray:
     whole = read_rgb(path)
-    return crop_resize(whole, centre_box(*whole.shape[:2], crop), size)
+    return squares.input_square(whole, *centre_box(*whole.shape[:2], crop), size)
 
 
 def turned(orientation: int) -> Image.Exif:
@@ -122,7 +120,7 @@ def test_resizing_is_pillows_but_for_a_level(shape, size, sixteenths, seed):
     height, width, _ = shape
     side = max(min(height, width) * sixteenths[0] / 16, 0.5)
     left, top = (width - side) * sixteenths[1] / 16, (height - side) * sixteenths[2] / 16
-    found = squares.resized(pixels, left, top, side, size)
+    found = squares.input_square(pixels, left, top, side, size)
     corners = (left, top, left + side, top + side)
     image = Image.fromarray(pixels)
     expected = np.asarray(image.resize((size, size), Image.Resampling.BILINEAR, corners))
@@ -135,19 +133,10 @@ def test_squares_outside_of_the_photo_are_refused_on_any_processor(monkeypatch, 
     if not has_simd:
         monkeypatch.setattr(squares, "simd", None)
     pixels = np.array(smooth(40, 30))
-    assert squares.resized(pixels, 0, 10, 30, 8).shape == (8, 8, 3)
+    assert squares.input_square(pixels, 0, 10, 30, 8).shape == (8, 8, 3)
     for left, top, side in ((-1, 0, 10), (0, 31, 10), (21, 0, 10), (0, 0, 0), (0, 0, 31)):
         with pytest.raises(ValueError, match="does not lie inside a photo of 30 x 40 pixels"):
-            squares.resized(pixels, left, top, side, 8)
-
-
-@pytest.mark.parametrize("quality", [50, 95, 96, 98, 100])
-def test_a_jpeg_is_the_one_that_pillow_writes(quality):
-    pixels = np.array(smooth(45, 37))
-    buffer = io.BytesIO()
-    Image.fromarray(pixels).save(buffer, "jpeg", quality=quality, subsampling=0)
-    assert jpeg.encode(pixels, quality) == (buffer.getvalue() if quality >= 96 else None)
-    assert jpeg_file(pixels, quality) == buffer.getvalue()
+            squares.input_square(pixels, left, top, side, 8)
 
 
 def test_what_is_said_after_the_first_scan_says_nothing(tmp_path):

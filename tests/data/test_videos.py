@@ -7,9 +7,10 @@ import pytest
 from PIL import Image
 from video_helpers import pictures, write_video
 
-from dfd_jax.data import pipeline, videos, voxceleb
-from dfd_jax.data.faces import FaceSource, open_source
+from dfd_jax.data import pipeline, sources, videos, voxceleb
+from dfd_jax.data.faces import FaceSource
 from dfd_jax.data.images import Box, UnreadableImage, crop_resize
+from dfd_jax.data.sources import open_source
 from dfd_jax.data.video_files import read_frames, read_info
 
 SHARED = pathlib.Path(__file__).parents[3] / "shared"
@@ -117,20 +118,20 @@ def test_a_folder_of_frames_is_a_video_in_counting_order(tmp_path):
 def test_driving_clips_are_named_by_their_files(tmp_path):
     write_video(tmp_path / "nod.mp4", pictures(7))
     write_video(tmp_path / "sub" / "wink.mkv", pictures(3))
-    found = videos.driving_clips(tmp_path, 16, limit=5)
+    found = sources.driving_clips(tmp_path, 16, limit=5)
     assert {name: clip.shape for name, clip in found.items()} == {
         "nod": (5, 16, 16, 3),
         "sub/wink": (3, 16, 16, 3),
     }
     (tmp_path / "empty").mkdir()
     with pytest.raises(ValueError, match="no video"):
-        videos.driving_clips(tmp_path / "empty", 16)
+        sources.driving_clips(tmp_path / "empty", 16)
 
 
 def test_recorded_driving_clips_are_read():
     if not (SHARED / "videos").is_dir():
         pytest.skip("the recorded driving clips are not on this machine")
-    found = videos.driving_clips(SHARED / "videos", 64)
+    found = sources.driving_clips(SHARED / "videos", 64)
     assert set(found) == {"blink", "mouth", "nod", "smile", "yaw"}
     assert all(clip.shape == (50, 64, 64, 3) for clip in found.values())
 

@@ -5,7 +5,7 @@ import pathlib
 import numpy as np
 import pytest
 
-from dfd_jax.data import faces, landmarks, pipeline, warps
+from dfd_jax.data import folders, landmarks, pipeline, warps
 from dfd_jax.data.expressions import ACTION_UNITS, EXPRESSIONS, action_units, expression_vectors
 from dfd_jax.data.synthetic import SyntheticFaces
 
@@ -264,7 +264,7 @@ def test_unusable_requests_are_refused(photo):
 @pytest.mark.skipif(not PORTRAITS.exists(), reason="needs ../shared/portraits")
 def test_real_photographs_change_where_they_are_asked_to():
     source = landmarks.Landmarked(
-        faces.CelebaFolder(PORTRAITS, "test", ("Male",)), landmarks.read_landmarks(PORTRAITS)
+        folders.CelebaFolder(PORTRAITS, "test", ("Male",)), landmarks.read_landmarks(PORTRAITS)
     )
     batch = next(pipeline.make_loader(source, batch_size=8, size=64, train=False))
     for photo, points in zip(batch["images"], batch["points"], strict=True):

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from dfd_jax import pixels
 from dfd_jax.method import budget, channel
 from dfd_jax.method.budget import Budget
 
@@ -26,12 +27,27 @@ def test_the_resize_matrix_is_the_detectors_resize():
 
 def test_a_bound_holds_at_the_photos_own_resolution():
     raw = np.random.default_rng(2).normal(0, 3, (16, 16, 3)).astype(np.float32)
-    wide = channel.upsampled_rows(raw, 45)
-    delta = channel.levels_in_file(wide, Budget(6.375))
+    delta = pixels.units_to_levels(1) * on_the_host(raw, 45, Budget(6.375))
     assert delta.shape == (45, 45, 3)
     assert 6 < np.abs(delta).max() <= 6.375
-    part = channel.levels_in_file(wide, Budget(6.375), slice(10, 20))
-    np.testing.assert_allclose(part, delta[10:20], atol=1e-6)
+
+
+def on_the_host(raw, side, budget):
+    return np.concatenate([strip for _, strip in channel.perturbation_strips(raw, side, budget)])
+
+
+@pytest.mark.parametrize("bound", ["tanh", "none"])
+@pytest.mark.parametrize(("size", "side"), [(16, 16), (16, 45), (16, 9), (64, 712), (5, 1), (1, 7)])
+def test_the_host_and_the_traced_path_agree(size, side, bound):
+    raw = np.random.default_rng(6).normal(0, 2, (size, size, 3)).astype(np.float32)
+    crop, budget_ = channel.CropResize.of_side(side, size), Budget(6.375, bound)
+    batch = jnp.asarray(raw).transpose(2, 0, 1)[None]
+    traced = channel.perturbation(batch, crop.enlarge, budget_)[0].transpose(1, 2, 0)
+    np.testing.assert_allclose(on_the_host(raw, side, budget_), traced, atol=1e-5)
+    strips = list(channel.resize_strips(raw, side))
+    assert [row for rows, _ in strips for row in range(side)[rows]] == list(range(side))
+    resized = channel.resize(batch, crop.enlarge)[0].transpose(1, 2, 0)
+    np.testing.assert_allclose(np.concatenate([s for _, s in strips]), resized, atol=1e-5)
 
 
 @pytest.mark.parametrize("side", [16, 45, 9])
@@ -43,7 +59,7 @@ def test_training_sees_what_a_file_and_the_attackers_resize_do(side):
         jax.random.key(0), jnp.asarray(raw), (region,), Budget(6.375), "linf"
     )
     for i in range(2):
-        delta = channel.levels_in_file(channel.upsampled_rows(raw[i], side), Budget(6.375)) / 127.5
+        delta = on_the_host(raw[i], side, Budget(6.375))
         written = budget.apply_to_pixels(photo, delta, Budget(6.375)).astype(np.float32)
         reduced = [
             np.einsum("ij,jkc,lk->ilc", region.reduce, x, region.reduce)
@@ -59,10 +75,8 @@ def test_bounding_after_enlarging_lets_more_arrive():
     region = channel.CropResize.of_side(45, 16)
     rng, raw = jax.random.key(0), jnp.asarray(checkers, jnp.float32)[None]
     after = channel.through_file(rng, raw, (region,), Budget(6.0), "linf").deltas
-    bounded_before = channel._resize(
-        jnp.tanh(raw.transpose(0, 3, 1, 2)) * 6 / 127.5, region.enlarge
-    )
-    before = channel._resize(bounded_before, region.reduce)
+    bounded_before = channel.resize(jnp.tanh(raw.transpose(0, 3, 1, 2)) * 6 / 127.5, region.enlarge)
+    before = channel.resize(bounded_before, region.reduce)
     assert jnp.square(after).mean() > 2 * jnp.square(before).mean()
 
 

@@ -11,7 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from protect_helpers import SIZE, network
 
-from dfd_jax.data.images import Box, centre_box
+from dfd_jax.data.images import Box, centre_box, crop_resize, read_rgb, read_square
+from dfd_jax.data.saving import write_photo
 from dfd_jax.method import budget, channel, protector
 from dfd_jax.method.protector import Protector
 from dfd_jax.models.frozen import Perturber
@@ -81,9 +82,20 @@ def test_a_tall_region_is_the_same_in_strips_and_at_once():
     original = photo(700, 600)
     box = centre_box(700, 600)
     raw = shared_protector().outputs(shared_protector().crop(original, box)[None])[0]
-    levels = channel.levels_in_file(channel.upsampled_rows(raw, 600), shared_protector().budget)
-    whole = budget.add_levels(original[50:650], levels, shared_protector().budget)
+    bound = shared_protector().budget
+    strips = channel.perturbation_strips(raw, 600, bound)
+    delta = np.concatenate([strip for _, strip in strips])
+    whole = budget.apply_to_pixels(original[50:650], delta, bound)
     assert np.array_equal(shared_protector().apply(original, box, raw)[50:650], whole)
+
+
+def test_the_networks_input_is_the_one_that_training_reads(tmp_path):
+    path = tmp_path / "a.png"
+    write_photo(path, photo(90, 70))
+    crop = shared_protector().crop(read_rgb(path))
+    assert np.array_equal(crop, read_square(path, SIZE))
+    as_attackers = crop_resize(read_rgb(path), centre_box(90, 70), SIZE)
+    assert np.abs(crop.astype(int) - as_attackers).max() <= 1
 
 
 def test_the_input_is_not_written_to():

@@ -13,7 +13,7 @@ from tiny_runs import photo_folder
 
 from configs import generator_ganimation, generator_stargan
 from dfd_jax import models, train_generator
-from dfd_jax.data import faces, images, landmarks, warps
+from dfd_jax.data import folders, images, landmarks, warps
 from dfd_jax.data.expressions import ACTION_UNITS
 from dfd_jax.models.frozen import Card
 from dfd_jax.opponents import generator_data
@@ -104,7 +104,7 @@ def test_photos_without_action_units_are_warped_by_their_landmarks(tmp_path):
     config = tiny_config("ganimation")
     folder = photo_folder(tmp_path / "photos", count=1)
     config.data.kind, config.data.root = "folder", str(folder)
-    source = faces.PhotoFolder(folder, "all", attribute_names=ACTION_UNITS)
+    source = folders.PhotoFolder(folder, "all", attribute_names=ACTION_UNITS)
     assert generator_data.are_warped(source)
     (photo,) = source
     points = landmarks.in_square(landmarks.canonical(24, 24), images.centre_box(24, 24), 16)

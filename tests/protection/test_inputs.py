@@ -86,10 +86,10 @@ def test_regions_come_from_json_and_csv_alike(tmp_path):
     wanted = {"a.jpg": (1, 2, 30), "b/c.jpg": (4, 5, 6)}
     (tmp_path / "r.json").write_text(json.dumps(wanted))
     (tmp_path / "r.csv").write_text("path,left,top,side\na.jpg,1,2,30\nb/c.jpg,4.2,5,6\n")
-    assert inputs.read_regions(tmp_path / "r.json") == wanted
-    assert inputs.read_regions(tmp_path / "r.csv") == wanted
+    assert inputs.read_boxes(tmp_path / "r.json") == wanted
+    assert inputs.read_boxes(tmp_path / "r.csv") == wanted
     (tmp_path / "w.csv").write_text("width,height,path,left,top\n30,40,a.jpg,1,2\n")
-    assert inputs.read_regions(tmp_path / "w.csv") == {"a.jpg": (1, 2, 30, 40)}
+    assert inputs.read_boxes(tmp_path / "w.csv") == {"a.jpg": (1, 2, 30, 40)}
 
 
 @pytest.mark.parametrize(
@@ -109,16 +109,16 @@ def test_regions_come_from_json_and_csv_alike(tmp_path):
 def test_a_broken_boxes_file_is_refused_with_the_reason(tmp_path, name, text, message):
     (tmp_path / name).write_text(text)
     with pytest.raises(ValueError, match=message):
-        inputs.read_regions(tmp_path / name)
+        inputs.read_boxes(tmp_path / name)
 
 
 def test_a_rectangle_stands_for_the_square_around_it():
-    assert inputs.square((10, 10, 20, 40), 100, 100) == Box(0, 10, 40)
-    assert inputs.square((30, 10, 20, 40), 100, 100) == Box(20, 10, 40)
-    assert inputs.square((80, 90, 20, 40), 100, 100) == Box(60, 60, 40)
-    assert inputs.square((3, 4, 5), 100, 100) == Box(3, 4, 5)
+    assert inputs.box_in_photo((10, 10, 20, 40), 100, 100) == Box(0, 10, 40)
+    assert inputs.box_in_photo((30, 10, 20, 40), 100, 100) == Box(20, 10, 40)
+    assert inputs.box_in_photo((80, 90, 20, 40), 100, 100) == Box(60, 60, 40)
+    assert inputs.box_in_photo((3, 4, 5), 100, 100) == Box(3, 4, 5)
     with pytest.raises(ValueError, match="misses the photo"):
-        inputs.square((100, 0, 20, 40), 100, 100)
+        inputs.box_in_photo((100, 0, 20, 40), 100, 100)
 
 
 SIDES = st.integers(1, 60)
@@ -129,7 +129,7 @@ def test_the_square_of_a_rectangle_always_lies_inside_the_photo(region, height, 
     left, top, wide, tall = region
     if left >= width or top >= height or left + wide <= 0 or top + tall <= 0:
         return
-    box = inputs.square(region, height, width)
+    box = inputs.box_in_photo(region, height, width)
     assert min(box.left, box.top) >= 0
     assert box.side == min(max(wide, tall), height, width)
     assert box.left + box.side <= width

@@ -17,7 +17,7 @@ from protect_helpers import (
 )
 
 from dfd_jax.protection.manifest import Manifest
-from dfd_jax.protection.work_split import Slice, choose
+from dfd_jax.protection.work_share import WorkShare, choose
 
 ROOT = pathlib.Path(__file__).parents[2]
 
@@ -106,14 +106,14 @@ def test_foreign_files_are_refused_though_another_process_has_begun(
 def test_slices_come_from_the_flags_or_from_the_cluster():
     slurm = {"SLURM_STEP_NUM_TASKS": "4", "SLURM_PROCID": "3"}
     tpu = {"TPU_WORKER_HOSTNAMES": "a,b", "TPU_WORKER_ID": "1"}
-    assert choose(None, None, slurm) == Slice(3, 4)
-    assert choose(None, None, tpu) == Slice(1, 2)
-    assert choose(2, 0, slurm) == Slice(0, 2)
+    assert choose(None, None, slurm) == WorkShare(3, 4)
+    assert choose(None, None, tpu) == WorkShare(1, 2)
+    assert choose(2, 0, slurm) == WorkShare(0, 2)
     batch_script = {"SLURM_NTASKS": "4", "SLURM_PROCID": "0"}
     one_host = {"TPU_WORKER_HOSTNAMES": "localhost", "TPU_WORKER_ID": "0"}
     for environment in ({}, batch_script, one_host):
-        assert choose(None, None, environment) == Slice(0, 1)
-    assert Slice(1, 3).of(range(8)) == [1, 4, 7]
+        assert choose(None, None, environment) == WorkShare(0, 1)
+    assert WorkShare(1, 3).of(range(8)) == [1, 4, 7]
 
 
 def test_numbers_that_do_not_fit_are_refused(photos, workdir, tmp_path, capsys):

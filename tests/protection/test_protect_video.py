@@ -1,6 +1,5 @@
 """The protect command on videos: alone, among photos, stopped, continued, refused."""
 
-import contextlib
 import json
 import os
 import pathlib
@@ -27,10 +26,11 @@ from dfd_jax.data.video_files import read_frames
 from dfd_jax.method.protector import Protector
 from dfd_jax.models.frozen import Perturber
 from dfd_jax.protection import video_stream
-from dfd_jax.protection.inputs import Job
+from dfd_jax.protection.inputs import InputFile
 from dfd_jax.protection.manifest import Manifest
-from dfd_jax.protection.outcomes import Ledger, Options
-from dfd_jax.protection.video_stream import VideoStream, replacing
+from dfd_jax.protection.results import Options, Results
+from dfd_jax.protection.video_stream import VideoStream
+from dfd_jax.runtime.files import temporary_for
 
 ROOT = pathlib.Path(__file__).parents[2]
 LOSSLESS = ("--video_quality", "lossless")
@@ -140,14 +140,14 @@ def test_memory_holds_a_batch_of_frames_however_long_the_video(tmp_path, monkeyp
     )
     (tmp_path / "out").mkdir()
     with Manifest(tmp_path / "out") as manifest:
-        ledger = Ledger(manifest, tmp_path / "out", "sha", Options(video_quality=30))
+        results = Results(manifest, tmp_path / "out", "sha", Options(video_quality=30))
         shown = []
-        job = Job("a.mp4", source, "a.mp4")
-        stream = VideoStream(protector, ledger)
-        (outcome,) = stream.run([job], lambda: False, lambda *seen: shown.append(seen))
-    assert outcome.record.frames == 60
+        file = InputFile("a.mp4", source, "a.mp4")
+        stream = VideoStream(protector, results)
+        (result,) = stream.run([file], lambda: False, lambda *seen: shown.append(seen))
+    assert result.record.frames == 60
     assert sizes == [(8, SIZE, SIZE, 3)] * 7 + [(4, SIZE, SIZE, 3)]
-    assert shown == [(job, count, 60) for count in range(1, 61)]
+    assert shown == [(file, count, 60) for count in range(1, 61)]
 
 
 @pytest.mark.usefixtures("without_type_checks")
@@ -206,29 +206,16 @@ def test_a_second_run_does_nothing_and_another_quality_all(workdir, tmp_path, ca
 
 
 def test_a_stop_gives_up_the_video_at_hand_and_leaves_nothing_of_it(tmp_path):
-    jobs = [Job(n, write_video(tmp_path / n), n) for n in ("a.mp4", "b.mp4", "c.mp4")]
+    files = [InputFile(n, write_video(tmp_path / n), n) for n in ("a.mp4", "b.mp4", "c.mp4")]
     output = tmp_path / "out"
     seen = []
     with Manifest(output) as manifest:
-        ledger = Ledger(manifest, output, "sha", Options())
-        stream = VideoStream(shared_protector(), ledger)
+        results = Results(manifest, output, "sha", Options())
+        stream = VideoStream(shared_protector(), results)
         stop = lambda: len(seen) > 16 + 5  # noqa: E731
-        outcomes = list(stream.run(jobs, stop, lambda *each: seen.append(each)))
-    assert [outcome.job.name for outcome in outcomes] == ["a.mp4"]
+        finished = list(stream.run(files, stop, lambda *each: seen.append(each)))
+    assert [result.file.name for result in finished] == ["a.mp4"]
     assert {path.name for path in output.iterdir()} == {"a.mp4", "manifest.jsonl"}
-
-
-def test_a_file_takes_its_place_only_when_it_is_whole(tmp_path):
-    path = tmp_path / "sub" / "a.mp4"
-    with contextlib.suppress(KeyError), replacing(path) as temporary:
-        temporary.write_text("half")
-        raise KeyError
-    assert list(path.parent.iterdir()) == []
-    with replacing(path) as temporary:
-        assert temporary.name.startswith(".")
-        temporary.write_text("whole")
-    assert [found.name for found in path.parent.iterdir()] == ["a.mp4"]
-    assert path.read_text() == "whole"
 
 
 @pytest.mark.slow
@@ -239,7 +226,8 @@ def test_a_killed_run_leaves_no_half_file_and_the_next_begins_anew(workdir, tmp_
     command = [sys.executable, "-m", "dfd_jax.protect", source, output, "--workdir", workdir]
     environment = os.environ | {"JAX_PLATFORMS": "cpu", "PYTHONPATH": str(ROOT)}
     process = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True)
-    while not (output / ".part-a.mp4").exists() and process.poll() is None:
+    unfinished = temporary_for(output / "a.mp4")
+    while not unfinished.exists() and process.poll() is None:
         time.sleep(0.01)
     process.send_signal(number)
     shown, _ = process.communicate(timeout=600)
@@ -248,7 +236,7 @@ def test_a_killed_run_leaves_no_half_file_and_the_next_begins_anew(workdir, tmp_
     if number == signal.SIGINT:
         assert process.returncode == 130
         assert "stopped: 0 of 1 videos are done" in shown
-        assert not (output / ".part-a.mp4").exists()
+        assert not unfinished.exists()
     assert run(source, output, "--workdir", workdir, "--video_quality", 40) == 0
     assert {path.name for path in output.iterdir()} == {"a.mp4", "manifest.jsonl"}
     assert records(output)["a.mp4"]["frames"] == 200

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from dfd_jax import models
-from dfd_jax.data import faces, pairs
+from dfd_jax.data import pairs, sources
 from dfd_jax.opponents import detector_evaluation
 
 DETECTORS = ("resnet18", "resnet50", "xception", "multi_attentional")
@@ -17,8 +17,8 @@ BELOW = {  # the floors, and why
 
 @pytest.fixture(scope="module")
 def evaluation_set():
-    """An evaluation_set on a few drawn faces that no detector was trained on."""
-    drawn = faces.open_source("synthetic", "test", seed=77, count=24)
+    """An evaluation set of a few drawn faces that no detector was trained on."""
+    drawn = sources.open_source("synthetic", "test", seed=77, count=24)
     found = [drawn[i] for i in range(24)]
     return pairs.make_evaluation_set(
         "drawn", found, ("broken", "resampled"), size=64, crop=178, seed=0

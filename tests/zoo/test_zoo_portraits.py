@@ -11,7 +11,7 @@ import pytest
 from tiny_networks import NAMES, SHARED
 
 from dfd_jax import models, pixels
-from dfd_jax.data import faces
+from dfd_jax.data import sources
 from dfd_jax.evaluation import inference, scoring
 from dfd_jax.evaluation.scoring import Subject
 from dfd_jax.method import metrics
@@ -32,7 +32,7 @@ pytestmark = [
 @pytest.fixture(scope="module")
 def subject():
     """The test split as it is in files of the networks' own size."""
-    source = faces.open_source("celeba", "test", root=PORTRAITS, attribute_names=NAMES)
+    source = sources.open_source("celeba", "test", root=PORTRAITS, attribute_names=NAMES)
     found = [source[i] for i in range(len(source))]
     digest = hashlib.sha256()
     for face in found:

@@ -8,12 +8,12 @@ import html
 import math
 import os
 import pathlib
-import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from dfd_jax.evaluation.report import tables
 from dfd_jax.evaluation.report.formatting import Cell, Row, Table, interval, number, percent
+from dfd_jax.runtime.files import replace_file
 
 BOOKKEEPING = {"step", "time", "seconds", "eta", "epoch"}  # of metrics.jsonl, not worth a curve
 CURVE_POINTS = 300  # more than a small curve has pixels
@@ -94,15 +94,7 @@ def write_html(
         f"<title>Evaluation: {_text(name)}</title><style>{STYLE}</style></head>"
         f"<body>{body}</body></html>\n"
     )
-    _replace(pathlib.Path(path), text)
-
-
-def _replace(path: pathlib.Path, text: str) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=path.parent, prefix=".saving-") as folder:
-        part = pathlib.Path(folder, "report.html")
-        part.write_text(text, encoding="utf-8")
-        os.replace(part, path)
+    replace_file(path, text)
 
 
 def _text(value: Any) -> str:

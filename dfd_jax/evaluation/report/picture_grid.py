@@ -3,13 +3,14 @@
 import math
 import os
 import pathlib
-import tempfile
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from jaxtyping import Num, UInt8
 from PIL import Image, ImageDraw, ImageFont
+
+from dfd_jax.runtime.files import atomic_write
 
 AMPLIFY = 20  # how many times |P(x)| is enlarged to be seen
 AMPLIFIED_CAPTION = f"|P(x)| x {AMPLIFY}"
@@ -136,8 +137,5 @@ def _wrapped(text: str, font: ImageFont.FreeTypeFont, width: int) -> list[str]:
 
 
 def _save(path: pathlib.Path, canvas: Image.Image, **options: Any) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=path.parent, prefix=".saving-") as folder:
-        part = pathlib.Path(folder, f"grid{path.suffix}")
-        canvas.save(part, **options)
-        os.replace(part, path)
+    with atomic_write(path) as temporary:
+        canvas.save(temporary, **options)

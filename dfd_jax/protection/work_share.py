@@ -1,7 +1,7 @@
-"""Which part of a list of independent jobs this process does, when several share the list.
+"""Which part of a list of independent files this process does, when several share the list.
 
 The processes need not know of each other: no connection, no order of starting, and one that dies
-stops nobody. Job k of the whole list is process k mod N's, so a restart finds the same slice.
+stops nobody. InputFile k of the whole list is process k mod N's, so a restart finds the same slice.
 """
 
 import dataclasses
@@ -13,23 +13,23 @@ T = TypeVar("T")
 
 
 @dataclasses.dataclass(frozen=True)
-class Slice:
-    """Every `count`-th job, from `index` on."""
+class WorkShare:
+    """Every `count`-th file, from `index` on."""
 
     index: int = 0
     count: int = 1
 
-    def of(self, jobs: Sequence[T]) -> list[T]:
-        """This process's share of the jobs."""
-        return list(jobs[self.index :: self.count])
+    def of(self, files: Sequence[T]) -> list[T]:
+        """This process's share of the files."""
+        return list(files[self.index :: self.count])
 
 
-ALL = Slice()
+ALL = WorkShare()
 
 
 def choose(
     processes: int | None, process: int | None, environment: Mapping[str, str] = os.environ
-) -> Slice:
+) -> WorkShare:
     """The slice asked for, or the one that the cluster's environment says, or all.
 
     Slurm says it to every task that `srun` started, a multi-host TPU to its hosts where
@@ -46,7 +46,7 @@ def choose(
             f"found process {process} of {processes}, expected 0 to {processes - 1}: the first of "
             "N processes is number 0"
         )
-    return Slice(process, processes)
+    return WorkShare(process, processes)
 
 
 def _found(environment: Mapping[str, str]) -> tuple[int, int]:

@@ -1,4 +1,4 @@
-"""What the manifest says of a photo: exact, whatever the photo's size and where its region is."""
+"""Changes are measured exactly, whatever the photo's size and wherever its box is."""
 
 import numpy as np
 import pytest
@@ -7,7 +7,13 @@ from hypothesis import strategies as st
 
 from dfd_jax.data.images import Box
 from dfd_jax.method import metrics
-from dfd_jax.protection.photo_stream import _measure
+from dfd_jax.protection.measuring import Change
+
+
+def measured(before, after, box):
+    change = Change()
+    change.add(before, after, box)
+    return change.for_record()
 
 
 @st.composite
@@ -25,7 +31,7 @@ def test_the_change_is_measured_exactly(example, most, seed):
     rng = np.random.default_rng(seed)
     before = rng.integers(0, 256, shape, np.uint8)
     after = np.clip(before + rng.integers(-most, most + 1, shape), 0, 255).astype(np.uint8)
-    found = _measure(before, after, box)
+    found = measured(before, after, box)
     change = after.astype(np.int64) - before
     inside = change[box.top : box.top + box.side, box.left : box.left + box.side]
     assert found["linf_255"] == np.abs(change).max()
@@ -35,7 +41,7 @@ def test_the_change_is_measured_exactly(example, most, seed):
 
 def test_nothing_changed_is_no_number():
     photo = np.full((40, 30, 3), 9, np.uint8)
-    found = _measure(photo, photo.copy(), Box(3, 4, 20))
+    found = measured(photo, photo.copy(), Box(3, 4, 20))
     assert found == {"linf_255": 0, "psnr_region": None, "psnr_photo": None}
     photo[:], other = 0, np.full_like(photo, 255)
-    assert _measure(photo, other, Box(3, 4, 20))["psnr_photo"] == pytest.approx(0)
+    assert measured(photo, other, Box(3, 4, 20))["psnr_photo"] == pytest.approx(0)
