@@ -20,7 +20,7 @@ from dfd_jax import models
 from dfd_jax.data.video_rewriting import LOSSLESS
 from dfd_jax.method.protector import Protector
 from dfd_jax.models.frozen import Perturber
-from dfd_jax.protection import work_split
+from dfd_jax.protection import inputs, work_split
 from dfd_jax.protection.console import Summary
 from dfd_jax.protection.inputs import Job
 from dfd_jax.protection.manifest import Manifest
@@ -109,15 +109,15 @@ def _status(summary: Summary, total: int, stop: StopRequest, console: Console) -
 
 def _jobs(arguments: argparse.Namespace, console: Console) -> list[Job]:
     """The files asked for. ValueError if none, or if the arguments do not fit together."""
-    inputs = arguments.paths[:-1]
-    if arguments.list and inputs:
+    paths = arguments.paths[:-1]
+    if arguments.list and paths:
         raise ValueError("give either INPUTs or --list, and then OUTPUT")
-    if not arguments.list and not inputs:
+    if not arguments.list and not paths:
         raise ValueError("found one path, expected INPUT... OUTPUT: what to protect and where to")
     if arguments.list:
         found = inputs.read_list(arguments.list, arguments.root)
     else:
-        found = inputs.find_inputs(inputs)
+        found = inputs.find_inputs(paths)
     regions = inputs.read_regions(arguments.boxes) if arguments.boxes else {}
     strangers = sorted(set(regions) - set(found))
     if strangers:
