@@ -1,4 +1,4 @@
-"""Defaults shared by every training of a perturber. A config file changes what its system needs."""
+"""Defaults of every training of a perturber. A config file changes what its networks need."""
 
 import ml_collections
 
@@ -6,14 +6,13 @@ from dfd_jax.runtime.config import Config
 
 
 def get_config() -> Config:
-    """All fields, with their meaning. Perturbations in 8-bit levels (6.375 = 0.05 on [-1, 1])."""
+    """All fields, with their meaning. Perturbations in 8-bit levels: 6.375 is 0.05 on [-1, 1]."""
     config: Config = ml_collections.ConfigDict()
     config.name = "run"  # the default workdir is runs/NAME
     config.seed = 0
 
     config.data = photos_section()
-    # Train on every photo in slightly other poses too (turned and moved by its landmarks): with few
-    # photos P learns them by heart.
+    # Also train on slightly turned faces, warped by their landmarks: P overfits to few photos.
     config.data.poses = False
 
     config.perturber = ml_collections.ConfigDict()
@@ -21,15 +20,15 @@ def get_config() -> Config:
     config.perturber.hyper = ml_collections.ConfigDict()
     config.generators = ("zoo:stargan",)
     config.detectors = ("zoo:xception",)
-    # One condition for all steps, or "random": drawn anew for every photo at each step. With
-    # several generators: one for all, or one each, separated by commas.
+    # A condition for all steps, or "random": drawn for every photo at each step. With several
+    # generators, one for all, or one each, separated by commas.
     config.condition = "random"
     config.dtype = "float32"  # compute type: float32 | bfloat16 (parameters stay float32)
 
-    config.driving = ml_collections.ConfigDict()  # of generators that animate a photo
-    config.driving.root = ""  # folder of videos, one motion each; empty: five drawn motions
-    config.driving.frames = 1  # driving frames a photo and step
-    config.driving.test_frames = 8  # driving frames of each clip in an evaluation
+    config.driving = ml_collections.ConfigDict()  # for generators that animate a photo
+    config.driving.root = ""  # folder of driving videos; empty: five drawn motions
+    config.driving.frames = 1  # driving frames per photo and step
+    config.driving.test_frames = 8  # driving frames per clip in an evaluation
 
     config.budget = ml_collections.ConfigDict()
     config.budget.eps_255 = 6.375  # hard bound on every pixel
@@ -41,21 +40,19 @@ def get_config() -> Config:
     config.objective.fake = 0.1  # C2
     config.objective.real = 0.1  # C3
     config.objective.form = "logit"  # prob: as printed | logit: cross-entropy
-    config.objective.distance = "mse"  # mse: as printed | log: what is least broken counts most
+    config.objective.distance = (
+        "mse"  # mse: as printed | log: weights the least disrupted fakes most
+    )
     config.objective.norm = "rms"  # rms | l2 | linf
     config.objective.eps_255 = 5.0  # where the hinge starts; RMS 5.0 levels = 34.2 dB
-    config.objective.ramp = 0  # steps over which C2 and C3 grow to full weight
+    config.objective.ramp = 0  # steps over which C2 and C3 rise to full weight
     config.objective.generator_weights = ()
     config.objective.detector_weights = ()
-    config.objective.target = ""  # r: empty = G(x); a picture file = approach that picture
+    config.objective.target = ""  # r: empty: G(x); a picture file: move the fakes towards it
 
     config.channel = ml_collections.ConfigDict()
-    config.channel.crop_sides = (
-        64,
-        128,
-        178,
-        256,
-    )  # sides of the photo regions P will meet
+    # Sides, in pixels, of the face crops that P's input is resized from.
+    config.channel.crop_sides = (64, 128, 178, 256)
 
     config.train = ml_collections.ConfigDict()
     config.train.steps = 900
@@ -70,39 +67,39 @@ def get_config() -> Config:
     config.evaluate = ml_collections.ConfigDict()
     config.evaluate.photos = 0  # from the test split; 0 = all
     config.evaluate.detectors = ("zoo:xception", "zoo:resnet18", "zoo:resnet50")
-    config.evaluate.conditions = ()  # () = those that the generator itself proposes
-    # Side of the region in the files of the main rows; 0: photos as they are. The paper's files are
-    # as large as the network's input.
+    config.evaluate.conditions = ()  # () = the generator's test conditions
+    # Side of the face crop in the files of the main rows; 0: photos as they are. The paper's files
+    # are as large as the network's input.
     config.evaluate.crop_side = 0
-    config.evaluate.crop_sides = (64, 128, 256)  # sides of photo regions to measure through files
-    # Rows of attacks that need a gradient per photo, beside P: FGSM, I-FGSM, PGD, MI-FGSM. Each is
-    # made anew for every photo, generator and condition, which takes far longer than P.
+    config.evaluate.crop_sides = (64, 128, 256)  # further sides to measure through files
+    # Gradient attacks to compare P with: FGSM, I-FGSM, PGD, MI-FGSM. Each is optimised for every
+    # photo, generator and condition, which takes far longer than P.
     config.evaluate.attacks = ()
-    config.evaluate.channels = True  # JPEG, resize, blur, noise on the way to the attacker
+    config.evaluate.channels = True  # also measure after JPEG, resize, blur and noise
     config.evaluate.batch_size = 16
     return config
 
 
 def photos_section() -> Config:
-    """Where photos come from: the same in every kind of training."""
+    """The photos of any kind of training."""
     data: Config = ml_collections.ConfigDict()
     data.kind = "auto"  # auto | celeba | folder | array_record | videos | tfds | synthetic
     data.root = ""  # folder of photos; ignored by synthetic
     data.split_protocol = "official"  # celeba: official | stargan
     data.count = 512  # synthetic: faces in the training split
-    data.size = 64  # side of the square that networks see
-    data.crop = 0  # centred square taken from a photo; 0: the largest (178 in CelebA)
-    data.drawn = 178  # side of the photos that are drawn
-    # Decode JPEGs at 1/2, 1/4 or 1/8 of their resolution where the centred square is as large
-    # as `size` even so: twice as fast. Pixels of CelebA's photos at 64 px move by 0.7 levels on
-    # average, 1 % of them by 5 and more; an evaluation reads exactly.
+    data.size = 64  # side of the square that the networks get
+    data.crop = 0  # side of the centred square cut from a photo; 0: the largest (178 in CelebA)
+    data.drawn = 178  # side of drawn photos
+    # Decode JPEGs at 1/2, 1/4 or 1/8 of their resolution if the centred square stays at least
+    # `size` wide: twice as fast. Pixels of CelebA photos at 64 px change by 0.7 levels on average,
+    # 1 % of them by 5 or more. An evaluation decodes at full resolution.
     data.reduced = True
     data.workers = 0  # decoding processes; 0: threads
     return data
 
 
 def embedded(config: Config, name: str) -> None:
-    """Small networks of the zoo on drawn faces."""
+    """The zoo's small networks on drawn faces."""
     config.name = name
     config.data.kind = "synthetic"
     config.perturber.hyper = {"width": 16, "depth": 4, "patch": 4}
@@ -115,17 +112,17 @@ def embedded(config: Config, name: str) -> None:
 
 
 def photos(config: Config, name: str) -> None:
-    """Small networks of the zoo on photographs in `config.data.root`."""
+    """The zoo's small networks on photographs in `config.data.root`."""
     config.name = name
     config.perturber.hyper = {"width": 16, "depth": 4, "patch": 4}
-    config.detectors = ("zoo:xception", "zoo:resnet18")  # ResNet-50 stays unseen
+    config.detectors = ("zoo:xception", "zoo:resnet18")  # ResNet-50 is only evaluated with
     config.objective.fake = 0.3
-    config.objective.ramp = 500  # break fakes first: from there detectors are won over faster
+    config.objective.ramp = 500  # disrupt fakes first: detectors are then fooled faster
     config.train.steps = 1500
 
 
 def paper(config: Config, name: str, size: int) -> None:
-    """The paper's scale on CelebA, with networks that take `size` pixels."""
+    """The paper's scale on CelebA, with networks of `size` pixels."""
     config.name = name
     config.data.kind = "celeba"
     config.data.root = "celeba"

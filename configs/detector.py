@@ -1,13 +1,13 @@
 """A deepfake detector.
 
 configs/detector.py             a small ResNet-18 on drawn faces: minutes on a laptop CPU
-configs/detector.py:resnet18    the networks of the zoo, on photographs (--config.data.root=FOLDER)
-configs/detector.py:resnet50    and drawn faces
+configs/detector.py:resnet18    the zoo's networks, on drawn faces and photographs
+configs/detector.py:resnet50    (--config.data.root=FOLDER)
 configs/detector.py:xception
 configs/detector.py:multi_attentional       a small multi-attentional detector, likewise
-configs/detector.py:full        Xception in full size at 256 px, on accelerators; any other with
+configs/detector.py:full        full-size Xception at 256 px, on accelerators; other models with
                                 --config.detector.model=resnet50
-configs/detector.py:full_multi_attentional  its paper's size, losses and schedule at 380 px
+configs/detector.py:full_multi_attentional  size, losses and schedule of its paper, at 380 px
 """
 
 import dataclasses
@@ -20,7 +20,7 @@ from dfd_jax.runtime.config import Config, choose_variant
 
 
 def get_config(arg: str | None = None) -> Config:
-    """The config named by `arg`: None, or one of those above."""
+    """The config named by `arg`: None or one of those above."""
     variants = {
         None: _embedded,
         "resnet18": _resnet18,
@@ -46,13 +46,13 @@ def _common() -> Config:
     config.detector.hyper = ml_collections.ConfigDict({"width": 16})
 
     config.data = common.photos_section()  # without a root: drawn faces only
-    config.data.count = 200  # drawn faces to train on, beside photos; 0: none
+    config.data.count = 200  # drawn faces to train on besides photos; 0: none
 
     config.fakes = ml_collections.ConfigDict()
-    config.fakes.families = ()  # manipulations made on the fly (manipulations.py); (): every one
+    config.fakes.families = ()  # manipulations made on the fly (manipulations.py); (): all
     config.fakes.folders = ()  # folders of ready-made fakes
-    config.fakes.generators = ()  # weights files of generators to fake with, such as zoo:stargan
-    config.fakes.made_share = 0.5  # share made on the fly where there are others
+    config.fakes.generators = ()  # weights files of generators that make fakes
+    config.fakes.made_share = 0.5  # share made on the fly if there are other fakes
 
     config.train = ml_collections.ConfigDict()
     config.train.steps = 900
@@ -67,14 +67,13 @@ def _common() -> Config:
     config.train.evaluate_every = 100
     config.train.keep = 2
 
-    config.attention_losses = (
-        ml_collections.ConfigDict()
-    )  # see AttentionLosses; empty: cross-entropy alone
+    # Fields: AttentionLosses; empty: cross-entropy alone.
+    config.attention_losses = ml_collections.ConfigDict()
 
     config.evaluate = ml_collections.ConfigDict()
     config.evaluate.photos = 0  # per split and kind of photos; 0 = all
-    config.evaluate.pass_rate = 0.98  # of the validation's reals, set through the last bias
-    config.evaluate.generators = ("zoo:stargan",)  # fakes for the card, never trained on
+    config.evaluate.pass_rate = 0.98  # of the validation's real photos, set by calibration
+    config.evaluate.generators = ("zoo:stargan",)  # their fakes are only tested on
     return config
 
 
@@ -140,10 +139,9 @@ def _multi_attentional(config: Config) -> None:
         "attention_layer": "b3",
         "mid_dims": 64,
     }
-    _regions(config)
-    config.attention_losses.update(
-        {"epoch_steps": 200, "shrink": 0.5, "sigma": 2.0}
-    )  # for 64 pixels
+    _attention_losses(config)
+    # for 64 pixels
+    config.attention_losses.update({"epoch_steps": 200, "shrink": 0.5, "sigma": 2.0})
 
 
 def _full_multi_attentional(config: Config) -> None:
@@ -155,9 +153,9 @@ def _full_multi_attentional(config: Config) -> None:
     config.train.learning_rate = 1e-3
     config.train.weight_decay = 1e-6
     config.train.label_smoothing = 0.0
-    _regions(config)
+    _attention_losses(config)
 
 
-def _regions(config: Config) -> None:
-    """The losses of multi-attentional training, with the paper's settings."""
+def _attention_losses(config: Config) -> None:
+    """The losses of multi-attentional training with the paper's settings."""
     config.attention_losses = ml_collections.ConfigDict(dataclasses.asdict(AttentionLosses()))

@@ -1,13 +1,13 @@
-"""One disrupter against several generators and detectors at once.
+"""A disrupter against several generators and detectors at once.
 
-configs/ensemble.py          the small embedded networks on drawn faces: minutes on a laptop CPU
-configs/ensemble.py:photos   the same networks on real photographs: --config.data.root=FOLDER
+configs/ensemble.py          the zoo's small networks on drawn faces: minutes on a laptop CPU
+configs/ensemble.py:photos   the same networks on photographs: --config.data.root=FOLDER
 configs/ensemble.py:paper    all networks of the paper in full size, on accelerators; the weights
-                             files are those that `python -m converters` writes, in ./weights
+                             files, in ./weights, are written by `python -m converters`
 
-Any generator with any detector: both are lists. Photos are loaded at `config.data.size`; each
-generator resizes them to its own. `config.condition` is "random" for all, or one condition for each
-generator, separated by commas.
+Generators and detectors are lists and combine freely. Photos are loaded at `config.data.size`; each
+generator resizes them to its own size. `config.condition` is "random" for all generators, or one
+condition for each, separated by commas.
 """
 
 from configs import common

@@ -1,9 +1,9 @@
-"""What the paper's tables and figures are measured on: python -m experiments.table1 and so on.
+"""Networks and photos of the paper's tables and figures: python -m experiments.table1 and so on.
 
-configs/experiments.py          the small networks of the zoo; photographs in CelebA's layout with
-                                --config.data.root=FOLDER, else drawn faces
-configs/experiments.py:paper    full-size networks and CelebA: the weights files are those that
-                                `python -m converters` and `python -m dfd_jax.train` write
+configs/experiments.py          the zoo's small networks on drawn faces, or on photographs in
+                                CelebA's layout with --config.data.root=FOLDER
+configs/experiments.py:paper    full-size networks on CelebA; the weights files are written by
+                                `python -m converters` and `python -m dfd_jax.train`
 """
 
 import ml_collections
@@ -28,15 +28,15 @@ def _fields() -> Config:
     config.region = 64
     config.batch_size = 16
     config.generators = ml_collections.ConfigDict()  # name → weights file
-    config.conditions = ml_collections.ConfigDict()  # name → conditions; without: its own choice
+    config.conditions = ml_collections.ConfigDict()  # name → conditions; missing: all
     config.driving = ml_collections.ConfigDict()
     config.driving.root = ""  # folder of driving videos; empty: five drawn motions
-    config.driving.test_frames = 2  # of each motion
+    config.driving.test_frames = 2  # per motion
     config.detectors = ml_collections.ConfigDict()
-    config.in_the_loop = ("xception", "resnet18")  # detectors that P and attacks may know
+    config.in_the_loop = ("xception", "resnet18")  # detectors that P and the attacks use
     config.perturbers = ml_collections.ConfigDict()  # generator or ensemble → weights file
     config.attack_steps = 10
-    # How the tables train the perturbers that they compare and nobody ships, see training.py.
+    # How the tables train perturbers that do not ship with the package, see training.py.
     config.train = ml_collections.ConfigDict()
     config.train.variant = "photos"  # of configs/GENERATOR.py
     config.train.steps = 300

@@ -1,10 +1,10 @@
 """A disrupter against First Order Motion, under random frames of random driving motions.
 
-configs/fomm.py          small embedded networks on drawn faces and motions: minutes on a laptop CPU
-configs/fomm.py:photos   the same networks on real photographs: --config.data.root=FOLDER, and on
-                         recorded motions: --config.driving.root=FOLDER
+configs/fomm.py          small networks on drawn faces and motions: minutes on a laptop CPU
+configs/fomm.py:photos   the same networks on photographs (--config.data.root=FOLDER) and recorded
+                         motions (--config.driving.root=FOLDER)
 configs/fomm.py:paper    the vox-256 network on VoxCeleb1 videos at the paper's scale, on
-                         accelerators; the weights file is what `python -m converters fomm` writes
+                         accelerators; the weights file is written by `python -m converters fomm`
 
 `config.condition` is "random" or the name of a driving motion: mouth, blink, yaw, nod, smile, or
 the file names of your own clips.
@@ -23,7 +23,7 @@ def get_config(arg: str | None = None) -> Config:
 def _embedded(config: Config) -> None:
     common.embedded(config, "fomm")
     config.generators = ("zoo:fomm",)
-    config.objective.real = 1.0  # the small generator resists; P must not pay with the photo
+    config.objective.real = 1.0  # else P trades the photo's own verdict for disruption
 
 
 def _photos(config: Config) -> None:

@@ -1,12 +1,12 @@
-"""A disrupter against GANimation, under a random expression for every photo and step.
+"""A disrupter against GANimation, with a random expression for every photo and step.
 
-configs/ganimation.py          small embedded networks on drawn faces: minutes on a laptop CPU
-configs/ganimation.py:photos   the same networks on real photographs: --config.data.root=FOLDER
+configs/ganimation.py          small networks on drawn faces: minutes on a laptop CPU
+configs/ganimation.py:photos   the same networks on photographs: --config.data.root=FOLDER
 configs/ganimation.py:paper    full-size networks at the paper's scale, on accelerators; the weights
-                               files are those that `python -m converters` writes, in ./weights
+                               files, in ./weights, are written by `python -m converters`
 
 `config.condition` is "random", an expression ("happiness_5", or its index 0 … 80), or "own": the
-photo's own action units, where the data set knows them.
+photo's own action units, if the data set has them.
 """
 
 from configs import common
@@ -31,8 +31,8 @@ def _photos(config: Config) -> None:
 
 def _small(config: Config) -> None:
     config.generators = ("zoo:ganimation",)
-    config.objective.distortion = 20.0  # what the generator copies dilutes the distance
-    config.objective.real = 1.0  # detectors judge a fake that is mostly the photo like the photo
+    config.objective.distortion = 20.0  # the distance is small: the generator copies most pixels
+    config.objective.real = 1.0  # a fake that is mostly the photo gets the photo's verdict
 
 
 def _paper(config: Config) -> None:

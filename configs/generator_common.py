@@ -1,4 +1,4 @@
-"""Defaults shared by every training of a generator."""
+"""Defaults of every training of a generator."""
 
 import ml_collections
 
@@ -16,30 +16,29 @@ def get_config() -> Config:
 
     config.generator = ml_collections.ConfigDict()
     config.generator.model = "stargan"  # stargan | ganimation | fomm
-    config.generator.start = ""  # weights file of such a generator to go on from
+    config.generator.start = ""  # weights file of the same network to start from
     config.generator.hyper = ml_collections.ConfigDict()
     config.critic = ml_collections.ConfigDict()
     config.critic.hyper = ml_collections.ConfigDict()
-    config.conditions = ()  # the labels that can be asked for, in this order
+    config.conditions = ()  # the labels of its conditions, in this order
 
     config.data = common.photos_section()
     config.data.drawn = config.data.size
 
-    config.driving = ml_collections.ConfigDict()  # of generators that animate a photo
+    config.driving = ml_collections.ConfigDict()  # for generators that animate a photo
     config.driving.root = ""  # folder of videos for the samples; empty: five drawn motions
 
-    config.objective = (
-        ml_collections.ConfigDict()
-    )  # fields: dfd_jax/opponents/wgan.py, reenactment.py
+    # Fields: GanObjective (opponents/wgan.py) or MotionObjective (opponents/fomm_training.py).
+    config.objective = ml_collections.ConfigDict()
 
     config.train = ml_collections.ConfigDict()
     config.train.steps = 4000  # updates of the generator
-    config.train.critic_updates = 5  # a step, of generators that are trained against a critic
+    config.train.critic_updates = 5  # per step, if the generator is trained against a critic
     config.train.batch_size = 8  # over all devices
     config.train.learning_rate = 1e-4
     config.train.averaging = 0.999  # decay of the moving average of the weights
     config.train.log_every = 10
-    config.train.samples_every = 250  # steps between sheets of samples; 0: none
+    config.train.samples_every = 250  # steps between sample sheets; 0: none
     config.train.checkpoint_every = 250
     config.train.keep = 2
 
@@ -49,7 +48,7 @@ def get_config() -> Config:
 
 
 def adversarial(config: Config) -> None:
-    """The weights of the losses against a critic: those of the StarGAN authors."""
+    """Weights of the losses against a critic, from the StarGAN authors."""
     config.objective.critic_labels = 1.0
     config.objective.labels = 1.0
     config.objective.reconstruction = 10.0
@@ -60,7 +59,7 @@ def adversarial(config: Config) -> None:
 
 
 def embedded(config: Config, name: str) -> None:
-    """Drawn faces, and a run that is too short for usable fakes."""
+    """Drawn faces and a short run: too short for usable fakes."""
     config.name = name
     config.data.kind = "synthetic"
     config.train.steps = 200
@@ -75,7 +74,7 @@ def tiny(config: Config) -> None:
 
 
 def paper(config: Config, name: str, size: int) -> None:
-    """The authors' scale on CelebA, with networks that take `size` pixels."""
+    """The authors' scale on CelebA, with networks of `size` pixels."""
     config.name = name
     config.data.kind = "celeba"
     config.data.root = "celeba"

@@ -1,13 +1,13 @@
-"""A First Order Motion Model, for people who have no weights to defend against.
+"""A First Order Motion Model, for those without published weights.
 
 configs/generator_fomm.py          a tiny one on drawn faces: minutes on a laptop CPU, to see the
-                                   command work, too few for usable fakes
+                                   command work, too short for usable fakes
 configs/generator_fomm.py:photos   a small one on photographs: --config.data.root=FOLDER. Each is
-                                   turned and moved by its landmarks; no video is needed
+                                   warped to another pose by its landmarks: no video is needed
 configs/generator_fomm.py:paper    the size of the published weights for faces, on photographs of
                                    256 pixels, on accelerators
 
-Generators exist here to be defended against: small ones are meant for training and measuring P.
+Generators exist here to be defended against: P is trained and measured with them.
 """
 
 from configs import generator_common

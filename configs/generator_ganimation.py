@@ -1,14 +1,14 @@
-"""A GANimation, for people who have no weights to defend against.
+"""A GANimation, for those without published weights.
 
 configs/generator_ganimation.py          a tiny one on drawn faces: minutes on a laptop CPU, to see
-                                         the command work, too few for usable fakes
+                                         the command work, too short for usable fakes
 configs/generator_ganimation.py:photos   a small one on photographs: --config.data.root=FOLDER.
-                                         Aligned photos whose action units nobody knows are warped
-                                         by their landmarks
+                                         Aligned photos without action units are warped by their
+                                         landmarks
 configs/generator_ganimation.py:paper    the authors' size and losses on CelebA, on accelerators,
-                                         with OpenFace's action units where CelebA's folder has them
+                                         with OpenFace's action units if CelebA's folder has them
 
-Generators exist here to be defended against: small ones are meant for training and measuring P.
+Generators exist here to be defended against: P is trained and measured with them.
 """
 
 from configs import generator_common
@@ -43,8 +43,8 @@ def _embedded(config: Config) -> None:
 def _photos(config: Config) -> None:
     _ganimation(config)
     config.name = "generator_ganimation_photos"
-    config.objective.labels = 60.0  # with 160 the labels are soon met by noise; with 15 by nothing
-    config.objective.paired = 10.0  # photos that are warped have the other expression as well
+    config.objective.labels = 60.0  # with 160 noise satisfies the critic; with 15 nothing changes
+    config.objective.paired = 10.0  # warped photos come with their target
     config.train.critic_updates = 2
     config.train.learning_rate = 2e-4
     config.train.steps = 1600

@@ -1,12 +1,12 @@
-"""A StarGAN, for people who have no weights to defend against.
+"""A StarGAN, for those without published weights.
 
 configs/generator_stargan.py          a tiny one on drawn faces: minutes on a laptop CPU, to see
-                                      the command work, too few for usable fakes
+                                      the command work, too short for usable fakes
 configs/generator_stargan.py:photos   a small one on photographs in CelebA's layout:
                                       --config.data.root=FOLDER
 configs/generator_stargan.py:paper    the authors' size and schedule on CelebA, on accelerators
 
-Generators exist here to be defended against: small ones are meant for training and measuring P.
+Generators exist here to be defended against: P is trained and measured with them.
 """
 
 from configs import generator_common

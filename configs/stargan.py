@@ -1,9 +1,9 @@
 """A disrupter against StarGAN.
 
-configs/stargan.py          small embedded networks on drawn faces: minutes on a laptop CPU
-configs/stargan.py:photos   the same networks on real photographs: --config.data.root=FOLDER
+configs/stargan.py          small networks on drawn faces: minutes on a laptop CPU
+configs/stargan.py:photos   the same networks on photographs: --config.data.root=FOLDER
 configs/stargan.py:paper    full-size networks at the paper's scale, on accelerators; the weights
-                            files are those that `python -m converters` writes, in ./weights
+                            files, in ./weights, are written by `python -m converters`
 """
 
 from configs import common

@@ -29,7 +29,7 @@ from dfd_jax.method.protector import Protector
 from dfd_jax.models.frozen import Perturber
 from dfd_jax.runtime import command_line, provenance, sharding
 from dfd_jax.runtime.config import Config
-from dfd_jax.training import metrics_log, setup
+from dfd_jax.training import metrics_log, photo_source, run_config, setup
 
 NOT_TESTED = (
     "generators other than those listed",
@@ -41,7 +41,7 @@ NOT_TESTED = (
 
 def evaluate_run(workdir: pathlib.Path, console: Console) -> dict[str, Any]:
     """Evaluate the perturber of a training run; returns what was written to evaluation.json."""
-    config = setup.read_config(workdir)
+    config = run_config.read_config(workdir)
     perturber = models.load(workdir / "perturber.safetensors")
     if not isinstance(perturber, Perturber):
         raise ValueError(f"{workdir}/perturber.safetensors is a {perturber.card.model}")
@@ -49,7 +49,7 @@ def evaluate_run(workdir: pathlib.Path, console: Console) -> dict[str, Any]:
     networks = _networks(config)
     conditions = inference.conditions_of(networks.generators, tuple(config.evaluate.conditions))
     faces = pipeline.read_split(
-        setup.source(config, "test", networks.label_names, networks.generators.values()),
+        photo_source.open_split(config, "test", networks.label_names, networks.generators.values()),
         limit=config.evaluate.photos or None,
         seed=config.seed,
         skipped_file=workdir / "skipped.txt",

@@ -1,8 +1,8 @@
 """Train a perturber: python -m dfd_jax.train --config configs/stargan.py [--workdir runs/stargan]
 
-Reads top to bottom: mesh → data → networks → state → step → write and save → evaluate. Run the same
-command again to continue an interrupted run; the result is bit for bit that of a run that was never
-interrupted.
+Reads top to bottom: mesh → networks → data → state → step → loop → export → evaluate. Run the same
+command again to continue an interrupted run; the result is bit for bit that of an uninterrupted
+one.
 """
 
 import dataclasses
@@ -18,94 +18,73 @@ from dfd_jax import models
 from dfd_jax.models.frozen import Perturber
 from dfd_jax.runtime import command_line, processes, provenance, sharding
 from dfd_jax.runtime.config import Config
-from dfd_jax.runtime.kept import kept_step
-from dfd_jax.runtime.progress import StepProgress, stop_on_signals
-from dfd_jax.training import setup, steps
-from dfd_jax.training.checkpoint import Checkpoints
-from dfd_jax.training.metrics_log import MetricsLog
+from dfd_jax.training import loop, photo_source, setup, steps
 from dfd_jax.training.state import TrainState, create_state, with_params
 
 
 def train(config: Config, workdir: pathlib.Path, console: Console) -> bool:
     """Train to the config's last step; write checkpoints and `workdir/perturber.safetensors`.
 
-    Returns False if a signal stopped it early. RuntimeError if a figure is no longer finite, with
-    its step.
+    Returns False if a signal stopped it early. ValueError if the config, its networks and the
+    workdir do not fit together; RuntimeError, with the step, if a metric is not finite.
     """
-    total, batch_size = config.train.steps, config.train.batch_size
     mesh = sharding.make_mesh()
 
-    against = setup.opponents(config)
-    setup.check(config, against)
-    batches = setup.batches(config, against.generators, mesh, workdir)
-    depends_on = setup.networks_used(against)
-
+    opponents = setup.opponents(config)
+    setup.check(config, opponents)
+    targets = setup.targets(config, opponents.generators)
+    label_names = setup.label_names(opponents.generators)
     perturber = setup.perturber(config)
-    budget = setup.budget(perturber.card)
+
+    batches = photo_source.perturber_batches(
+        config, label_names, opponents.generators, mesh, workdir
+    )
+
     tx = setup.make_optimizer(config)
-    step_fn = steps.make_train_step(
+    train_step = steps.make_train_step(
         perturber,
         tx,
-        budget,
+        setup.budget(perturber.card),
         setup.terms(config),
-        setup.label_names(against.generators),
-        setup.targets(config, against.generators),
+        label_names,
+        targets,
         mesh,
     )
-    many = jax.process_count() > 1
-    if many:
-        train_step = processes.together(step_fn)
-    else:
-        train_step = kept_step(step_fn, config.to_json(), sharding.compiler_options(mesh))
-    state, key = create_state(perturber, tx), jax.random.key(config.seed)
-    state, against, key = sharding.replicate((state, against, key), mesh)
+    hashes = setup.network_hashes(opponents)
+    state, opponents, key = sharding.replicate(
+        (create_state(perturber, tx), opponents, jax.random.key(config.seed)), mesh
+    )
 
-    setup.write_config(config, workdir)
-    checkpoints = Checkpoints(workdir / "checkpoints", config.train.keep)
-    if checkpoints.latest_step() is not None:
-        state = checkpoints.restore(state, batches, depends_on)
-    step = int(jax.device_get(state.step))
-    if step:
-        console.print(f"continuing from step {step} of {workdir}")
+    def compile_step(state: TrainState, batch: steps.Batch) -> loop.Step[TrainState]:
+        compiled = processes.compile_step(train_step, state, opponents, batch, key)
+        return lambda state, batch: compiled(state, opponents, batch, key)
 
-    def save(step: int, state: TrainState) -> None:
-        log.check()  # what is no longer finite is never saved
-        checkpoints.save(step, state, batches, depends_on)
-        _export(workdir, perturber, state, config, depends_on)
-
-    with (
-        stop_on_signals() as stop,
-        StepProgress(console, config.name, total, step, batch_size) as progress,
-        MetricsLog(workdir, progress, step, config.train.log_every) as log,
-    ):
-        while step < total and not processes.agreed(bool(stop), step):
-            batch = sharding.shard_batch(next(batches), mesh)
-            with jax.transfer_guard("disallow"):
-                state, metrics = train_step(state, against, batch, key)
-            step += 1
-            log.add(step, metrics)
-            if step % config.train.checkpoint_every == 0 or step == total:
-                save(step, state)
-        save(step, state)
-    checkpoints.close()
-    batches.close()
-    if step < total:
-        console.print(f"{stop}: stopped after step {step}; the same command continues there")
-    return step >= total
+    training = loop.Training(
+        state=state,
+        iterator=batches,
+        next_batch=lambda: sharding.shard_batch(next(batches), mesh),
+        compile_step=compile_step,
+        photos_per_step=config.train.batch_size,
+        save_every=config.train.checkpoint_every,
+        depends_on=hashes,
+        after_save=lambda step, state: _export(workdir, perturber, step, state, config, hashes),
+    )
+    return loop.run(training, config, workdir, console) is not None
 
 
 def _export(
     workdir: pathlib.Path,
     perturber: Perturber,
+    step: int,
     state: TrainState,
     config: Config,
-    depends_on: dict[str, Any],
+    hashes: dict[str, Any],
 ) -> None:
-    """Write what protecting needs, and nothing else, as a weights file with its card."""
+    """Write the perturber, all that protecting needs, as a weights file with its card."""
     if jax.process_index():
         return
     info = {
-        "step": int(jax.device_get(state.step)),
+        "step": step,
         "condition": config.condition,
         "command": provenance.command("dfd_jax.train"),
         "commit": provenance.commit(),
@@ -114,7 +93,7 @@ def _export(
         "regions": list(config.channel.crop_sides),
         "generators": list(config.generators),
         "detectors": list(config.detectors),
-        **{f"{kind}_sha256": hashes for kind, hashes in depends_on.items()},
+        **{f"{kind}_sha256": names for kind, names in hashes.items()},
     }
     card = dataclasses.replace(perturber.card, info=info)
     trained = with_params(perturber, jax.device_get(state.params))
@@ -122,12 +101,12 @@ def _export(
 
 
 def main() -> None:
-    """Train, then evaluate and show what came of it."""
+    """Train, then evaluate and show the results."""
     config, workdir, console = flags.FLAGS.config, command_line.workdir(), command_line.console()
     is_finished = train(config, workdir, console)
     processes.disconnect()
     if is_finished and jax.process_index() == 0:
-        from dfd_jax import evaluate  # what it needs would hold up the first step
+        from dfd_jax import evaluate  # its imports would delay the first step
 
         evaluate.evaluate_run(workdir, console)
 

@@ -1,8 +1,8 @@
 """Train a detector: python -m dfd_jax.train_detector --config configs/detector.py [--workdir DIR]
 
-Real photos against fakes made of them: data → network → steps → best checkpoint → calibration →
-test. Writes `workdir/detector.safetensors` with its card. Run the same command again to continue an
-interrupted run: the result is bit for bit that of a run that was never interrupted.
+Real photos against fakes made of them: data → network → loop → best step → calibration → test →
+export. Writes `workdir/detector.safetensors` with its card. Run the same command again to continue
+an interrupted run; the result is bit for bit that of an uninterrupted one.
 """
 
 import dataclasses
@@ -14,100 +14,77 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from absl import flags
-from jax.sharding import Mesh
 from rich.console import Console
 
 from dfd_jax import models
-from dfd_jax.data.pairs import Exam
+from dfd_jax.data.pairs import EvaluationSet
 from dfd_jax.models.frozen import Card, FrozenDetector
 from dfd_jax.opponents import detector_data, detector_evaluation, detector_training
 from dfd_jax.opponents.attention_losses import AttentionLosses
 from dfd_jax.runtime import command_line, processes, provenance, sharding
 from dfd_jax.runtime.config import Config
-from dfd_jax.runtime.progress import StepProgress, stop_on_signals
-from dfd_jax.training import setup
-from dfd_jax.training.checkpoint import Checkpoints
+from dfd_jax.training import loop
 from dfd_jax.training.metrics_log import MetricsLog
 
 LIMITS = (
     "How it does on fakes of generators that it was not trained on is in the metrics. Knows "
     "aligned, frontal, centred crops only. A verdict on a single photo proves nothing."
 )
+State = dict[str, Any]  # "state" (DetectorState) and "best" ("auc" and "variables" of a step)
 
 
 def train(
-    config: Config, workdir: pathlib.Path, exams: list[Exam], console: Console
+    config: Config, workdir: pathlib.Path, validation: list[EvaluationSet], console: Console
 ) -> FrozenDetector | None:
     """Train to the config's last step; the detector of the best step, or None if stopped early.
 
-    "Best" is the highest AUC on `exams`, those of the validation split. RuntimeError if the loss is
-    no longer finite.
+    "Best" is the highest mean AUC on the validation sets. RuntimeError if the loss is not finite.
     """
-    setup.write_config(config, workdir)
     t, mesh = config.train, sharding.make_mesh()
     batches = detector_data.batches(config, mesh, workdir)
 
-    net = new_detector(config)
-    state, train_step = start(net, t, mesh, region_training(config))
-    best = {"auc": jnp.zeros(()), "variables": jax.tree.map(jnp.copy, state.averaged)}
-    best = sharding.replicate(best, mesh)
-
-    checkpoints, depends_on = Checkpoints(workdir / "checkpoints", t.keep), {}
-    if checkpoints.latest_step() is not None:
-        saved = checkpoints.restore({"state": state, "best": best}, batches, depends_on)
-        state, best = saved["state"], saved["best"]
-    step = int(jax.device_get(state.step))
-    if step:
-        console.print(f"continuing from step {step} of {workdir}")
-
-    def save() -> None:
-        log.check()
-        checkpoints.save(step, {"state": state, "best": best}, batches, depends_on)
-
-    with (
-        stop_on_signals() as stop,
-        StepProgress(console, config.name, t.steps, step, t.batch_size) as progress,
-        MetricsLog(workdir, progress, step, t.log_every) as log,
-    ):
-        while step < t.steps and not processes.agreed(bool(stop), step):
-            pairs = sharding.shard_batch({"images": next(batches)["images"]}, mesh)["images"]
-            with jax.transfer_guard("disallow"):
-                state, metrics = train_step(state, pairs)
-            step += 1
-            log.add(step, metrics)
-            if step % t.evaluate_every == 0 or step == t.steps:
-                best, scores = better(net, state, best, exams)
-                best = sharding.replicate(best, mesh)
-                log.record(step, {f"valid_{name}": value for name, value in scores.items()})
-                console.print(f"step {step}: validation AUC {scores['auc']:.4f}", highlight=False)
-                save()
-        save()
-    checkpoints.close()
-    batches.close()
-    if step < t.steps:
-        console.print(f"{stop}: stopped after step {step}; the same command continues there")
-        return None
-    return net.with_variables(jax.device_get(best["variables"]))
-
-
-def start(
-    net: FrozenDetector, settings: Config, mesh: Mesh, regions: AttentionLosses | None = None
-) -> tuple[detector_training.DetectorState, detector_training.TrainStep]:
-    """The state before the first step, and the step, of a config's `train` section."""
-    t = settings
+    net, losses = new_detector(config), attention_losses(config)
     tx = detector_training.make_optimizer(
         t.learning_rate, t.steps, warmup=t.warmup, clip=t.clip, weight_decay=t.weight_decay
     )
-    step = processes.together(
-        detector_training.make_train_step(
-            net, tx, smoothing=t.label_smoothing, averaging=t.averaging, training=regions
-        )
+    train_step = detector_training.make_train_step(
+        net, tx, smoothing=t.label_smoothing, averaging=t.averaging, training=losses
     )
-    return sharding.replicate(detector_training.create_state(net, tx, regions), mesh), step
+    first = detector_training.create_state(net, tx, losses)
+    best = {"auc": jnp.zeros(()), "variables": jax.tree.map(jnp.copy, first.averaged)}
+
+    def compile_step(state: State, pairs: jax.Array) -> loop.Step[State]:
+        compiled = processes.compile_step(train_step, state["state"], pairs)
+
+        def step(state: State, pairs: jax.Array) -> tuple[State, loop.Metrics]:
+            new, metrics = compiled(state["state"], pairs)
+            return {**state, "state": new}, metrics
+
+        return step
+
+    def validate(step: int, state: State, log: MetricsLog) -> State:
+        if step % t.evaluate_every and step != t.steps:
+            return state
+        best, scores = better(net, state["state"], state["best"], validation)
+        log.record(step, {f"valid_{name}": value for name, value in scores.items()})
+        console.print(f"step {step}: validation AUC {scores['auc']:.4f}", highlight=False)
+        return {**state, "best": sharding.replicate(best, mesh)}
+
+    training = loop.Training(
+        state=sharding.replicate({"state": first, "best": best}, mesh),
+        iterator=batches,
+        next_batch=lambda: sharding.shard_batch(next(batches), mesh)["images"],
+        compile_step=compile_step,
+        photos_per_step=t.batch_size,
+        save_every=t.evaluate_every,
+        after_step=validate,
+    )
+    state = loop.run(training, config, workdir, console)
+    return None if state is None else net.with_variables(jax.device_get(state["best"]["variables"]))
 
 
-def region_training(config: Config) -> AttentionLosses | None:
-    """The config's `regions`; None where that is empty, for detectors that have none."""
+def attention_losses(config: Config) -> AttentionLosses | None:
+    """The config's `attention_losses`; None if that section is empty."""
     return AttentionLosses(**config.attention_losses.to_dict()) if config.attention_losses else None
 
 
@@ -129,10 +106,10 @@ def better(
     net: FrozenDetector,
     state: detector_training.DetectorState,
     best: dict[str, Any],
-    exams: list[Exam],
+    validation: list[EvaluationSet],
 ) -> tuple[dict[str, Any], dict[str, float]]:
-    """The better of the best so far and the averaged weights of now, and what these scored."""
-    scores = detector_evaluation.selection_score(net.with_variables(state.averaged), exams)
+    """The better of the best step so far and this one, and the scores of this one."""
+    scores = detector_evaluation.selection_score(net.with_variables(state.averaged), validation)
     if scores["auc"] <= float(jax.device_get(best["auc"])):
         return best, scores
     variables = jax.tree.map(jnp.copy, state.averaged)
@@ -140,21 +117,26 @@ def better(
 
 
 def finish(
-    config: Config, workdir: pathlib.Path, net: FrozenDetector, exams: list[Exam], console: Console
+    config: Config,
+    workdir: pathlib.Path,
+    net: FrozenDetector,
+    validation: list[EvaluationSet],
+    console: Console,
 ) -> None:
-    """Calibrate on `exams` (validation), measure on the test split, export with a card, print."""
-    net, shift = detector_evaluation.calibrated(net, exams, config.evaluate.pass_rate)
+    """Calibrate on the validation sets, measure on the test split, export with a card, print."""
+    net, shift = detector_evaluation.calibrated(net, validation, config.evaluate.pass_rate)
     dtype = np.dtype(config.export_dtype)
     rounded = jax.tree.map(lambda x: np.asarray(x, dtype).astype(np.float32), net.variables)
-    net = net.with_variables(rounded)  # what the file will hold is what is measured
+    net = net.with_variables(rounded)  # measure what the file will hold
 
     unseen = {path: detector_data.load_generator(path) for path in config.evaluate.generators}
     tests = {}
-    for exam in detector_data.exams(config, "test", workdir):
+    for photos in detector_data.evaluation_sets(config, "test", workdir):
         on_unseen = {
-            p: detector_evaluation.marks_on_generator(net, g, exam) for p, g in unseen.items()
+            path: detector_evaluation.evaluate_on_generator(net, generator, photos)
+            for path, generator in unseen.items()
         }
-        tests[exam.name] = {**detector_evaluation.marks(net, exam), "generators": on_unseen}
+        tests[photos.name] = {**detector_evaluation.evaluate(net, photos), "generators": on_unseen}
     info = {
         "data": _data(config),
         "command": provenance.command("dfd_jax.train_detector"),
@@ -165,36 +147,34 @@ def finish(
     }
     card = dataclasses.replace(net.card, info=info)
     models.save(workdir / "detector.safetensors", net.variables, card, dtype)
-    detector_evaluation.print_marks(console, config.detector.model, tests)
+    detector_evaluation.print_metrics(console, config.detector.model, tests)
     console.print(f"wrote {workdir / 'detector.safetensors'}")
 
 
 def _data(config: Config) -> dict[str, Any]:
-    """What the detector saw, without paths of this machine."""
+    """What the detector was trained on, without this machine's paths."""
     counts = {kind: len(s) for kind, s in detector_data.sources(config, "train").items()}
-    return {
+    data = {
         "reals": counts,
         "source": config.data.kind,
         "families": list(detector_data.families(config)),
         "folders": len(config.fakes.folders),
         "generators": list(config.fakes.generators),
         "train": json.loads(config.train.to_json()),
-        **(
-            {"regions": json.loads(config.attention_losses.to_json())}
-            if config.attention_losses
-            else {}
-        ),
     }
+    if config.attention_losses:
+        data["regions"] = json.loads(config.attention_losses.to_json())
+    return data
 
 
 def main() -> None:
     """Train, calibrate, measure, export."""
     config, workdir, console = flags.FLAGS.config, command_line.workdir(), command_line.console()
-    exams = detector_data.exams(config, "valid", workdir)
-    net = train(config, workdir, exams, console)
+    validation = detector_data.evaluation_sets(config, "valid", workdir)
+    net = train(config, workdir, validation, console)
     processes.disconnect()
     if net is not None and jax.process_index() == 0:
-        finish(config, workdir, net, exams, console)
+        finish(config, workdir, net, validation, console)
 
 
 if __name__ == "__main__":

@@ -1,9 +1,8 @@
 """Train a generator: python -m dfd_jax.train_generator --config configs/generator_stargan.py
 
-Generators exist here to be defended against: who has no weights makes a small one to train P on.
-Photos → generator and critic → steps, with sheets of samples → measure → export with a card. Run
-the same command again to continue an interrupted run: the result is bit for bit that of a run that
-was never interrupted.
+Generators exist here to be defended against: without published weights, train a small one and P
+against it. Photos → networks → loop with sample sheets → measure → export. Run the same command
+again to continue an interrupted run; the result is bit for bit that of an uninterrupted one.
 """
 
 import dataclasses
@@ -15,7 +14,6 @@ from typing import Any
 import jax
 import numpy as np
 from absl import flags
-from jax.sharding import Mesh
 from rich.console import Console
 
 from dfd_jax import models
@@ -23,12 +21,10 @@ from dfd_jax.data import images
 from dfd_jax.evaluation.report import picture_grid
 from dfd_jax.models.frozen import FrozenGenerator
 from dfd_jax.opponents import fomm_training, generator_data, wgan
-from dfd_jax.opponents.generator_data import Held
+from dfd_jax.opponents.generator_data import HeldOut
 from dfd_jax.runtime import command_line, processes, provenance, sharding
 from dfd_jax.runtime.config import Config
-from dfd_jax.runtime.progress import StepProgress, stop_on_signals
-from dfd_jax.training import setup
-from dfd_jax.training.checkpoint import Checkpoints
+from dfd_jax.training import loop
 from dfd_jax.training.metrics_log import MetricsLog, write_image
 
 PURPOSE = (
@@ -44,62 +40,50 @@ SHEET_PHOTOS, SHEET_CONDITIONS = 6, 5
 
 
 def train(
-    config: Config, workdir: pathlib.Path, held: Held, console: Console
+    config: Config, workdir: pathlib.Path, held: HeldOut, console: Console
 ) -> FrozenGenerator | None:
     """Train to the config's last step; the averaged generator, or None if a signal stopped it.
 
-    RuntimeError if the loss is no longer finite.
+    RuntimeError if the loss is not finite.
     """
-    setup.write_config(config, workdir)
     t, mesh = config.train, sharding.make_mesh()
     batches = generator_data.batches(config, mesh, workdir)
 
     method = method_of(config.generator.model)
-    training = method.new_training(config)
-    train_step = method.make_train_step(training)
-    key = sharding.replicate(jax.random.key(config.seed), mesh)
-    state = sharding.replicate(method.create_state(training), mesh)
+    setting = method.new_training(config)
+    train_step = method.make_train_step(setting)
+    state, key = sharding.replicate(
+        (method.create_state(setting), jax.random.key(config.seed)), mesh
+    )
 
-    checkpoints, depends_on = Checkpoints(workdir / "checkpoints", t.keep), {}
-    if checkpoints.latest_step() is not None:
-        state = checkpoints.restore(state, batches, depends_on)
-    step = int(jax.device_get(state.step))
-    if step:
-        console.print(f"continuing from step {step} of {workdir}")
+    def compile_step(state: Any, batches: list[Any]) -> loop.Step[Any]:
+        compiled = train_step.compiled(state, batches, key)
+        return lambda state, batches: compiled(state, batches, key)
 
-    def save() -> None:
-        log.check()
-        checkpoints.save(step, state, batches, depends_on)
+    def show_samples(step: int, state: Any, log: MetricsLog) -> Any:
+        if t.samples_every and step % t.samples_every == 0:
+            _show(workdir, step, method.averaged_net(setting, state), held)
+        return state
 
-    photos = t.batch_size * training.batches_per_step
-    with (
-        stop_on_signals() as stop,
-        StepProgress(console, config.name, t.steps, step, photos) as progress,
-        MetricsLog(workdir, progress, step, t.log_every) as log,
-    ):
-        while step < t.steps and not processes.agreed(bool(stop), step):
-            of_step = _next_batches(batches, training.batches_per_step, mesh)
-            with jax.transfer_guard("disallow"):
-                state, metrics = train_step(state, of_step, key)
-            step += 1
-            log.add(step, metrics)
-            if t.samples_every and step % t.samples_every == 0:
-                _show(config, workdir, step, method.averaged_net(training, state), held)
-            if step % t.checkpoint_every == 0 or step == t.steps:
-                save()
-        save()
-    checkpoints.close()
-    batches.close()
-    if step < t.steps:
-        console.print(f"{stop}: stopped after step {step}; the same command continues there")
-        return None
-    return _on_host(method.averaged_net(training, state))
+    training = loop.Training(
+        state=state,
+        iterator=batches,
+        next_batch=lambda: [
+            sharding.shard_batch(next(batches), mesh) for _ in range(setting.batches_per_step)
+        ],
+        compile_step=compile_step,
+        photos_per_step=t.batch_size * setting.batches_per_step,
+        save_every=t.checkpoint_every,
+        after_step=show_samples,
+    )
+    state = loop.run(training, config, workdir, console)
+    return None if state is None else _on_host(method.averaged_net(setting, state))
 
 
 def method_of(model: str) -> types.ModuleType:
-    """How a generator of this kind is trained. ValueError if nobody knows.
+    """The module that trains this model. ValueError if there is none.
 
-    The module has `new_training(config)`, `create_state(training)`, `make_train_step(training)` and
+    It has `new_training(config)`, `create_state(training)`, `make_train_step(training)` and
     `averaged_net(training, state)`.
     """
     if model not in METHODS:
@@ -110,7 +94,7 @@ def method_of(model: str) -> types.ModuleType:
 
 
 def finish(
-    config: Config, workdir: pathlib.Path, net: FrozenGenerator, held: Held, console: Console
+    config: Config, workdir: pathlib.Path, net: FrozenGenerator, held: HeldOut, console: Console
 ) -> None:
     """Measure on held-out photos, export with a card, show."""
     dtype = np.dtype(config.export_dtype)
@@ -130,34 +114,28 @@ def finish(
     card = dataclasses.replace(net.card, info=info)
     path = workdir / "generator.safetensors"
     models.save(path, net.variables, card, dtype)
-    picture_grid.save_grid(workdir / "samples.png", _sheet(config, net, held))
+    picture_grid.save_grid(workdir / "samples.png", _sheet(net, held))
     console.print_json(json.dumps(figures))
     console.print(f"wrote {path} and samples.png", highlight=False)
-
-
-def _next_batches(batches: Any, count: int, mesh: Mesh) -> list[dict[str, jax.Array]]:
-    return [sharding.shard_batch(next(batches), mesh) for _ in range(count)]
 
 
 def _on_host(net: FrozenGenerator) -> FrozenGenerator:
     return net.with_variables(jax.device_get(net.variables))
 
 
-def _show(
-    config: Config, workdir: pathlib.Path, step: int, net: FrozenGenerator, held: Held
-) -> None:
-    """A sheet of samples, as a file and for TensorBoard."""
+def _show(workdir: pathlib.Path, step: int, net: FrozenGenerator, held: HeldOut) -> None:
+    """Write a sheet of samples, as a file and for TensorBoard."""
     if jax.process_index():
         return
     path = workdir / "samples" / f"{step:06d}.png"
     path.parent.mkdir(exist_ok=True)
-    picture_grid.save_grid(path, _sheet(config, _on_host(net), held))
+    picture_grid.save_grid(path, _sheet(_on_host(net), held))
     write_image(workdir, step, "samples", images.read_rgb(path))
 
 
-def _sheet(config: Config, net: FrozenGenerator, held: Held) -> list[dict[str, np.ndarray]]:
-    """One row per held-out photo: the photo, and its fakes under a few conditions."""
-    net, shown = generator_data.ready(config, net), held.first(SHEET_PHOTOS)
+def _sheet(net: FrozenGenerator, held: HeldOut) -> list[dict[str, np.ndarray]]:
+    """One row for each held-out photo: the photo and its fakes under a few conditions."""
+    net, shown = generator_data.with_clips(net, held), held.first(SHEET_PHOTOS)
     fakes = generator_data.fakes_of_each(net, shown, net.test_conditions[:SHEET_CONDITIONS])
     return [
         {"x": photo, **{name.replace("_", " "): made[i] for name, made in fakes.items()}}

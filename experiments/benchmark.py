@@ -98,10 +98,9 @@ def main(argv: list[str] | None = None) -> None:
         names = [name for name in names if name not in left_out]
     if args.clock == "cpu":
         timing.keep_to_one_core()
-    from dfd_jax.runtime import command_line, memory  # starts JAX
+    from dfd_jax.runtime import command_line  # starts JAX
 
     command_line.keep_compiled()
-    memory.keep_freed()  # as every command does; PyTorch gains from it too
     for name in names:
         part = importlib.import_module(f"experiments.benchmark_{name}")  # starts JAX, and PyTorch
         about = setting(args)

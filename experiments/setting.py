@@ -20,7 +20,7 @@ from dfd_jax.method.protector import Protector
 from dfd_jax.models.frozen import Perturber
 from dfd_jax.runtime import provenance
 from dfd_jax.runtime.config import Config
-from dfd_jax.training import setup
+from dfd_jax.training import photo_source, setup
 
 
 class Setting(NamedTuple):
@@ -64,7 +64,7 @@ def open_setting(
         networks.generators, tuple(config.conditions.get(generator, ()))
     )
     faces = pipeline.read_split(
-        setup.source(config, "test", networks.label_names, (net,)),
+        photo_source.open_split(config, "test", networks.label_names, (net,)),
         limit=config.photos or None,
         seed=config.seed,
         skipped_file=workdir / "skipped.txt",

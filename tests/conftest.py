@@ -1,67 +1,55 @@
-"""Eight virtual CPU devices for every test, and the smallest networks of the same code."""
+"""Eight virtual CPU devices, checked types and one compilation cache for every test."""
 
 import atexit
 import gc
 import os
+import pathlib
 import shutil
 import tempfile
 
+
+def add_xla_flag(name: str, value: int) -> None:
+    """Sets an XLA flag unless the caller's XLA_FLAGS already do."""
+    flags = os.environ.get("XLA_FLAGS", "")
+    if name not in flags:
+        os.environ["XLA_FLAGS"] = f"{flags} --{name}={value}".strip()
+
+
+def cache_folder() -> str:
+    """A folder for compiled programs that outlives this run, if the user's cache is writable."""
+    base = pathlib.Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser()
+    folder = base / "dfd_jax" / "tests"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            return str(folder)
+    except OSError:  # read-only, full or no home at all
+        folder = tempfile.mkdtemp(prefix="dfd-xla-")
+        atexit.register(shutil.rmtree, folder, ignore_errors=True)
+        return folder
+
+
+# Set before JAX is imported; processes that tests start inherit all of it.
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
-os.environ.setdefault("XLA_FLAGS", "")
-if "xla_force_host_platform_device_count" not in os.environ["XLA_FLAGS"]:
-    os.environ["XLA_FLAGS"] += " --xla_force_host_platform_device_count=8"
-if "xla_backend_optimization_level" not in os.environ["XLA_FLAGS"]:
-    # tests mostly compile: this halves it, and small programs run as fast
-    os.environ["XLA_FLAGS"] += " --xla_backend_optimization_level=0"
-if "JAX_COMPILATION_CACHE_DIR" not in os.environ:  # processes that tests start compile the same
-    os.environ["JAX_COMPILATION_CACHE_DIR"] = tempfile.mkdtemp(prefix="dfd-xla-")
-    os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0.3"
-    atexit.register(shutil.rmtree, os.environ["JAX_COMPILATION_CACHE_DIR"], ignore_errors=True)
+add_xla_flag("xla_force_host_platform_device_count", 8)
+add_xla_flag("xla_backend_optimization_level", 0)  # tests mostly compile: this halves it
+if "JAX_COMPILATION_CACHE_DIR" not in os.environ:  # JAX's keys tell processors and flags apart
+    os.environ["JAX_COMPILATION_CACHE_DIR"] = cache_folder()
+    # reading the smallest program takes a third of the time of compiling it
+    os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0"
 
-import pathlib
+import type_checks  # after the environment, which JAX reads when it is imported
 
+type_checks.install()
+
+import jax
+import jaxtyping
 import numpy as np
 import pytest
 from absl import flags
+from tiny_networks import tiny_network
 
 from dfd_jax import models
-from dfd_jax.data.expressions import ACTION_UNITS
-from dfd_jax.models.frozen import Card
-
-SHARED = pathlib.Path(__file__).parents[2] / "shared"
-NAMES = ("Black_Hair", "Blond_Hair", "Brown_Hair", "Male", "Young")
-LABELS = {"stargan": NAMES, "ganimation": ACTION_UNITS}
-TINY = {
-    "stargan": {"conv_dim": 4, "c_dim": 5, "blocks": 1},
-    "ganimation": {"conv_dim": 4, "blocks": 1},
-    "resnet18": {"width": 4},
-    "resnet50": {"width": 4, "stage_sizes": (1, 1, 1, 1)},
-    "xception": {"channels": (4, 8, 8, 8, 8, 8, 16, 16), "middle_blocks": 1},
-    "efficientnet": {"channels": (8, 4, 6, 8, 8, 10, 10, 12, 16), "depths": (1, 2, 1, 1, 1, 1, 1)},
-    "multi_attentional": {
-        "channels": (8, 4, 6, 8, 8, 10, 10, 12, 16),
-        "depths": (1, 1, 1, 1, 1, 1, 1),
-        "attention_layer": "b3",
-        "maps": 2,
-        "mid_dims": 8,
-    },
-    "fomm": {
-        "num_kp": 4,
-        "kp_block_expansion": 4,
-        "kp_num_blocks": 1,
-        "kp_scale_factor": 0.5,
-        "block_expansion": 4,
-        "num_down_blocks": 1,
-        "num_bottleneck_blocks": 1,
-        "motion_block_expansion": 4,
-        "motion_num_blocks": 1,
-        "motion_scale_factor": 0.5,
-    },
-    "unet": {"width": 4, "depth": 2},
-    "resnet_perturber": {"width": 4, "blocks": 1},
-}
-PERTURBERS = ("unet", "resnet_perturber")
-DETECTORS = ("resnet18", "resnet50", "xception", "efficientnet", "multi_attentional")
 
 
 def pytest_configure(config):
@@ -69,19 +57,20 @@ def pytest_configure(config):
     flags.FLAGS.mark_as_parsed()  # grain's worker processes read absl flags
 
 
-def tiny_network(model, size=16, seed=0):
-    """A randomly initialised small network of the model, frozen."""
-    card = Card(
-        model=model,
-        hyper=TINY[model],
-        input_size=size,
-        condition=LABELS.get(model, ()),
-        real_index=0 if model in DETECTORS else None,
-        input_mean=(0.0,) * 3 if model == "fomm" else (0.5,) * 3,
-        input_std=(1.0,) * 3 if model == "fomm" else (0.5,) * 3,
-        budget={"eps_255": 6.375, "bound": "tanh"} if model in PERTURBERS else None,
-    )
-    return models.build(card, seed)
+@pytest.fixture(scope="module", autouse=True)
+def forget_compiled_programs():
+    """Frees what a file has compiled: a worker would otherwise keep gigabytes of programs."""
+    yield
+    jax.clear_caches()
+    gc.collect()
+
+
+@pytest.fixture
+def without_type_checks():
+    """For what a function says to arguments of another type, and for stand-ins of a network."""
+    jaxtyping.config.update("jaxtyping_disable", True)
+    yield
+    jaxtyping.config.update("jaxtyping_disable", False)
 
 
 @pytest.fixture

@@ -6,7 +6,6 @@ import json
 import pathlib
 
 import numpy as np
-import pytest
 from PIL import Image
 
 from dfd_jax import models, protect
@@ -73,13 +72,3 @@ def hashes(output: pathlib.Path) -> dict[str, str]:
         path.relative_to(output).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
         for path in output.rglob("*.png")
     }
-
-
-@pytest.fixture(name="workdir")
-def workdir_fixture(tmp_path) -> str:
-    return save_network(tmp_path / "run")
-
-
-@pytest.fixture(name="photos")
-def photos_fixture(tmp_path) -> pathlib.Path:
-    return save_photos(tmp_path / "photos")

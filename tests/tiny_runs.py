@@ -14,6 +14,7 @@ from dfd_jax.training import metrics_log
 
 ROOT = pathlib.Path(__file__).parents[1]
 DEVICES = "--xla_force_host_platform_device_count"
+PATIENCE = 600  # seconds that a loaded machine may take; a test that hangs still ends
 
 
 def photo_folder(folder, count=40, size=24):
@@ -65,7 +66,7 @@ def start(zoo, photos, workdir, steps=6, flags=(), devices=8):
     )
 
 
-def wait_for_step(process, workdir, step, seconds=240):
+def wait_for_step(process, workdir, step, seconds=PATIENCE):
     """Return once the run has logged `step`; fails if it ends or takes too long before that."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:

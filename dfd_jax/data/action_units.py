@@ -13,7 +13,7 @@ import csv
 import os
 import pathlib
 from collections.abc import Sequence
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Float
@@ -24,6 +24,7 @@ LIST = "list_action_units_celeba.csv"
 FOLDER = "action_units"
 
 
+@runtime_checkable
 class Annotations(Protocol):
     """The action units of some photos of a data set, by the photos' file names."""
 

@@ -1,4 +1,4 @@
-"""Real photos beside fakes: what a detector is trained on, and what it is examined with."""
+"""Pairs of real photos and fakes to train detectors on, and sets to evaluate them on."""
 
 import dataclasses
 import functools
@@ -35,11 +35,11 @@ class Pairing:
 
 
 @dataclasses.dataclass(frozen=True)
-class Exam:
-    """Photos of one kind and what a detector is asked about them; the same for the same seed.
+class EvaluationSet:
+    """Real photos of one kind and fakes of them; the same for the same seed.
 
-    `disturbed` are the reals under noise that leaves them real, by its name; `fakes` are by
-    manipulation family, one of each photo, and "ready-made" where there are such.
+    `disturbed` are the reals under noise that leaves them real, by the noise's name; `fakes` are by
+    manipulation family, one of each photo, and "ready-made" if there are any.
     """
 
     name: str
@@ -49,7 +49,7 @@ class Exam:
     fakes: dict[str, UInt8[np.ndarray, "_ s s 3"]]
 
 
-def make_exam(
+def make_evaluation_set(
     name: str,
     faces: Sequence[Face],
     families: Sequence[str],
@@ -58,13 +58,13 @@ def make_exam(
     crop: int | None,
     seed: int,
     ready: Sequence[Face] = (),
-) -> Exam:
-    """The exam over these faces, cut to `size` pixels as the loader does it.
+) -> EvaluationSet:
+    """The evaluation set of these faces, cropped to `size` pixels as by the loader.
 
-    ValueError without faces.
+    ValueError if there are no faces.
     """
     if not faces:
-        raise ValueError(f"{name}: no photo to examine a detector on, expected at least one")
+        raise ValueError(f"{name}: no photo to evaluate a detector on, expected at least one")
     photos = np.stack([_square(face, size, crop) for face in faces])
     rng = np.random.default_rng(seed)
     fakes = {
@@ -73,7 +73,7 @@ def make_exam(
     }
     if ready:
         fakes["ready-made"] = np.stack([_square(face, size, None) for face in ready])
-    return Exam(
+    return EvaluationSet(
         name=name,
         reals=photos,
         attributes=np.stack([face.attributes for face in faces]),

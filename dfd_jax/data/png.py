@@ -69,7 +69,7 @@ def holds(content: bytes, pixels: UInt8[np.ndarray, "h w c"]) -> bool:
 
 def _filtered(
     pixels: UInt8[np.ndarray, "h w c"], part: slice = slice(None)
-) -> UInt8[np.ndarray, "h r"]:
+) -> UInt8[np.ndarray, "_ _"]:
     """Of some rows the differences to those above, with the number of that filter before each."""
     height, width, channels = pixels.shape
     top, bottom, _ = part.indices(height)

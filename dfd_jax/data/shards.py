@@ -10,7 +10,7 @@ import os
 import pathlib
 import re
 from collections.abc import Sequence
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 from dfd_jax.data.images import list_images
 
@@ -18,6 +18,7 @@ SUFFIX = ".array_record"
 NAMES = ".names"
 
 
+@runtime_checkable
 class Records(Protocol):
     """Encoded photos by their place."""
 
@@ -40,28 +41,6 @@ class Packed(NamedTuple):
     def read_bytes(self) -> bytes:
         """The photo's encoded bytes."""
         return bytes(self.records[self.place])
-
-
-class Photos(Protocol):
-    """Photos of a folder, by their relative paths."""
-
-    @property
-    def names(self) -> list[str]:
-        """The photos that are there, sorted."""
-        ...
-
-    def find(self, name: str) -> tuple[str, bytes | None]:
-        """What the functions of images.py take: where a photo is, and its bytes if it is packed."""
-        ...
-
-
-def open_photos(folder: str | os.PathLike[str]) -> Photos:
-    """The photos packed in the shards of a folder, or if it has none, the photo files below it.
-
-    ValueError if it is no folder, or shards are missing or do not fit their names.
-    """
-    shards = list_shards(folder)
-    return Shards(folder, shards) if shards else Files(folder)
 
 
 class Files:
@@ -97,6 +76,18 @@ class Shards:
         photo = self._photos.get(name)
         content = None if photo is None else photo.read_bytes()
         return os.path.join(self._folder, name), content
+
+
+Photos = Files | Shards
+
+
+def open_photos(folder: str | os.PathLike[str]) -> Photos:
+    """The photos packed in the shards of a folder, or if it has none, the photo files below it.
+
+    ValueError if it is no folder, or shards are missing or do not fit their names.
+    """
+    shards = list_shards(folder)
+    return Shards(folder, shards) if shards else Files(folder)
 
 
 def list_shards(folder: str | os.PathLike[str]) -> list[pathlib.Path]:

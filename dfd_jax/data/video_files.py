@@ -22,7 +22,7 @@ from jaxtyping import UInt8
 
 from dfd_jax.data.images import UnreadableImage
 
-Pixels = UInt8[np.ndarray, "h w 3"]
+Pixels = UInt8[np.ndarray, "_ _ 3"]
 Path = str | os.PathLike[str]
 
 USUAL_RATE = Fraction(25)  # of a file that does not say how many frames a second it has

@@ -16,7 +16,7 @@ from jaxtyping import Float, Float32, UInt8
 from dfd_jax.data import warp_maps
 from dfd_jax.data.expressions import ACTION_UNITS, expression_vectors
 from dfd_jax.data.pipeline import Example
-from dfd_jax.data.warp_maps import Field, Pose, Vector
+from dfd_jax.data.warp_maps import Field, Pose
 
 Pixels = UInt8[np.ndarray, "s s 3"]
 
@@ -179,7 +179,7 @@ def _check(
         raise ValueError(f"found scale {pose.scale}, expected a positive one: 1 keeps the size")
 
 
-def _bilinear(pixels: Pixels, x: Field, y: Field) -> Float32[np.ndarray, "s s 3"]:
+def _bilinear(pixels: Pixels, x: Field, y: Field) -> Float[np.ndarray, "s s 3"]:
     """The picture at these pixels; beyond the border its last pixels go on."""
     last = len(pixels) - 1
     x, y = np.clip(x, 0, last), np.clip(y, 0, last)
@@ -192,7 +192,7 @@ def _bilinear(pixels: Pixels, x: Field, y: Field) -> Float32[np.ndarray, "s s 3"
     return upper * (1 - down) + lower * down
 
 
-def _inside(pixels: Pixels, points: Float[np.ndarray, "5 2"]) -> Vector:
+def _inside(pixels: Pixels, points: Float[np.ndarray, "5 2"]) -> Float32[np.ndarray, "3"]:
     """The colour inside the mouth under the light of this photo, by what the nose looks like."""
     x, y = np.clip(np.round(points[2]), 0, len(pixels) - 1).astype(int)
     return INSIDE * np.float32(np.clip(pixels[y, x].mean() / 150, 0.4, 1.2))

@@ -21,7 +21,7 @@ from dfd_jax.method import budget, channel, metrics, perceptual
 from dfd_jax.method.budget import Budget
 from dfd_jax.method.protector import Protector
 
-Pixels = UInt8[np.ndarray, "h w 3"]
+Pixels = UInt8[np.ndarray, "_ _ 3"]
 Change = Callable[[Pixels, Box, int], Pixels]  # photo, region, its number → the changed photo
 Conditions = Mapping[str, tuple[str, ...]]  # generator → the conditions that it is asked for
 SATURATED = 20.0  # an output at which every kind of hard bound is reached

@@ -34,7 +34,7 @@ def masked_l2(
     return (squares * mask).sum((1, 2)) / np.maximum(count, 1), count == 0
 
 
-def is_disrupted(distances: Float[np.ndarray, " n"]) -> Bool[np.ndarray, " n"]:
+def is_disrupted(distances: Float[np.ndarray, "*n"]) -> Bool[np.ndarray, "*n"]:
     """Which fakes count as disrupted. Their share is the paper's %dis."""
     return distances >= DISRUPTED_L2
 

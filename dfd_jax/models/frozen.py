@@ -147,7 +147,7 @@ class FrozenDetector(FrozenNetwork):
 
     def real_logits_of(
         self, sets: Sequence[Float[Array, "n _ _ 3"]]
-    ) -> tuple[Float[Array, " n"], ...]:
+    ) -> tuple[Float[Array, "_"], ...]:
         """The same of several sets of images, in one pass: one program instead of one for each, and
         fuller batches.
 

@@ -37,7 +37,9 @@ def adaptive_average(
 
 
 def resample(
-    maps: Float[Array, "b h w c"], rows: Matrix, columns: Matrix
+    maps: Float[Array, "b h w c"],
+    rows: Float[np.ndarray, "H h"],
+    columns: Float[np.ndarray, "W w"],
 ) -> Float[Array, "b H W c"]:
     """Maps whose rows and columns are these combinations of the given rows and columns."""
     exact = jax.lax.Precision.HIGHEST  # fewer bits would blur what is meant to be copied

@@ -1,8 +1,8 @@
-"""What the multi-attentional detector's training adds to cross-entropy (Zhao et al. 2021, sec. 3).
+"""Additional losses of multi-attentional detectors (Zhao et al. 2021, sec. 3). Pure.
 
-The regional independence loss keeps what each attention map sees near a centre of its own and the
-centres apart; attention-guided augmentation degrades photos where one map looks, so that the others
-must do without it. Pure.
+The regional independence loss pulls the features of each attention map to a centre of its own and
+pushes the centres apart. Attention-guided augmentation degrades photos where one map looks, so that
+the detector learns to use the others.
 """
 
 import dataclasses
@@ -21,31 +21,32 @@ DEGRADATIONS = ("blur", "cut")
 
 @dataclasses.dataclass(frozen=True)
 class AttentionLosses:
-    """Weights and settings of both; the defaults are the paper's, where it gives them.
+    """Weights and settings of both. The defaults are the paper's where it states them.
 
     ValueError if `degradation` is unknown.
     """
 
     independence: float = 1.0  # weight of the regional independence loss
-    inner_margins: tuple[float, float] = (0.05, 0.1)  # of reals, of fakes
+    inner_margins: tuple[float, float] = (0.05, 0.1)  # for reals, for fakes
     outer_margin: float = 0.2
     centre_rate: float = 0.05  # how far centres move towards a batch, in the first epoch
     centre_decay: float = 0.9  # of that rate, for each epoch
     epoch_steps: int = 1000
     augmented: float = 1.0  # weight of the cross-entropy on degraded photos; 0: no augmentation
-    consistency: float = 0.1  # weight of `consistency`, which is in the authors' code only
-    degradation: str = "blur"  # or "cut": nothing is left where the map looks
-    shrink: float = 0.3  # the degraded photo's side, as a share, before it is enlarged again
-    sigma: float = 7.0  # of its blur, in pixels of the shrunk photo
+    consistency: float = 0.1  # weight of `consistency`, from the authors' code
+    degradation: str = "blur"  # or "cut": set to 0 where the map looks
+    shrink: float = 0.3  # share of the side that the photo is shrunk to before the blur
+    sigma: float = 7.0  # of the blur, in pixels of the shrunk photo
 
     def __post_init__(self) -> None:
         if self.degradation not in DEGRADATIONS:
             raise ValueError(
-                f"regions.degradation is {self.degradation!r}, expected {' or '.join(DEGRADATIONS)}"
+                f"attention_losses.degradation is {self.degradation!r}, "
+                f"expected {' or '.join(DEGRADATIONS)}"
             )
 
     def rate_at(self, step: Int[Array, ""]) -> Float[Array, ""]:
-        """How far the centres move towards the batch of this step."""
+        """The share of the way that the centres move to the batch's features at this step."""
         return self.centre_rate * self.centre_decay ** (step // self.epoch_steps)
 
 
@@ -56,12 +57,12 @@ def independence(
     rate: Float[Array, ""],
     settings: AttentionLosses,
 ) -> tuple[Float[Array, ""], Float[Array, "maps c"]]:
-    """The regional independence loss and the moved centres.
+    """The regional independence loss and the updated centres.
 
-    Distances of a photo's regions from the centres beyond the margin of its class, averaged over
-    photos and maps; and what centres lack of the outer margin between them, over all pairs. Centres
-    have a gradient through the batch's share in them alone, so that part is divided by the rate, as
-    in the authors' code.
+    The first part is the mean distance of a photo's regions from the centres beyond the margin of
+    its class. The second is how much closer than the outer margin the centres are, summed over
+    pairs; its gradient only flows through the batch's share in the centres, so it is divided by the
+    rate, as in the authors' code.
     """
     centres = jax.lax.stop_gradient(centres)
     moved = centres + rate * (regions.mean(0) - centres)
@@ -77,7 +78,7 @@ def consistency(
     after: Float[Array, "b maps c"],
     chosen: Int[Array, " b"],
 ) -> Float[Array, ""]:
-    """How far the regions moved that were not degraded: mean distance, the chosen map counts 0."""
+    """Mean distance that the regions moved by, counting 0 for the map that was degraded."""
     others = 1 - jax.nn.one_hot(chosen, before.shape[1])
     return (_distance(before, after) * others).mean()
 
@@ -88,11 +89,12 @@ def degrade(
     rng: Array,
     settings: AttentionLosses,
 ) -> tuple[Float[Array, "b h w 3"], Int[Array, " b"]]:
-    """Photos degraded where one of their attention maps looks, and which one: no gradient.
+    """Photos degraded where one of their attention maps looks, and the index of that map. Without
+    gradient.
 
-    A map is drawn for each photo, those that see more somewhat more often (by the root of 1 + their
-    sum, as in the authors' code). "blur" mixes in a blurred photo by the map's share of its
-    maximum; "cut" sets to 0 what is above a share drawn between 0.4 and 0.6.
+    The map is drawn with probabilities proportional to the root of 1 + its sum, as in the authors'
+    code. "blur" mixes in a blurred photo, weighted by the map over its maximum; "cut" sets to 0 the
+    pixels whose weight is above a threshold drawn from [0.4, 0.6].
     """
     images, attentions = jax.lax.stop_gradient((images, attentions))
     of_map, of_cut = jax.random.split(rng)
@@ -109,7 +111,7 @@ def degrade(
 def blurred(
     images: Float[Array, "b h w 3"], shrink: float, sigma: float
 ) -> Float[Array, "b h w 3"]:
-    """Photos shrunk to a share of their side, blurred there (sigma in pixels), and enlarged."""
+    """Photos shrunk to a share of their side, blurred (sigma in pixels), and resized back."""
     rows, columns = (_blur_matrix(side, shrink, sigma) for side in images.shape[1:3])
     return resampling.resample(images, rows, columns)
 
@@ -118,7 +120,7 @@ def _blur_matrix(side: int, shrink: float, sigma: float) -> np.ndarray:
     small = max(2, math.floor(side * shrink))
     apart = np.abs(np.arange(small)[:, None] - np.arange(small))
     kernel = np.exp(-0.5 * np.square(apart / sigma)) * (apart <= BLUR_RADIUS)
-    kernel /= kernel.sum(1, keepdims=True)  # at the border, of the pixels that there are
+    kernel /= kernel.sum(1, keepdims=True)  # at the border, over the pixels inside
     return resampling.aligned(small, side) @ kernel @ resampling.windows(side, small)
 
 

@@ -1,4 +1,4 @@
-"""What a detector's training reads, from its config: real photos, ready-made fakes, exams."""
+"""From a config to what a detector is trained and evaluated on: real photos and fakes."""
 
 import pathlib
 from typing import Any
@@ -12,35 +12,35 @@ from dfd_jax import models, pixels
 from dfd_jax.data import faces, manipulations, pairs, pipeline, saving
 from dfd_jax.models.frozen import FrozenGenerator
 from dfd_jax.runtime.config import Config
-from dfd_jax.training import setup
+from dfd_jax.training import photo_source, setup
 
-SYNTHETIC_SEED = 1  # drawn faces that a data.kind of synthetic with the usual seed does not draw
-EXAM_SYNTHETIC = 64  # drawn faces in an exam
+SEED_OFFSET = 1  # other drawn faces than those that `data.kind = synthetic` draws from the seed
+DRAWN_IN_EVALUATION = 64  # drawn faces in an evaluation set
 
 
 def sources(config: Config, split: str) -> dict[str, faces.FaceSource]:
-    """The real photos of a split by kind: "photos" and "synthetic", or one of them."""
+    """The real photos of a split by kind: "photos", "synthetic", or both. ValueError if neither."""
     d, names = config.data, faces.ATTRIBUTES
-    found: dict[str, faces.FaceSource] = {}
+    by_kind: dict[str, faces.FaceSource] = {}
     if d.kind != "synthetic" and (d.root or d.kind == "tfds"):
-        found["photos"] = faces.Cached(setup.source(config, split, names))
+        by_kind["photos"] = faces.Cached(photo_source.open_split(config, split, names))
     if d.count:
-        count = d.count if split == "train" else EXAM_SYNTHETIC
+        count = d.count if split == "train" else DRAWN_IN_EVALUATION
         drawn = faces.open_source(
             "synthetic",
             split,
             attribute_names=names,
-            seed=config.seed + SYNTHETIC_SEED,
+            seed=config.seed + SEED_OFFSET,
             count=count,
             size=max(d.size, d.drawn),
         )
-        found["synthetic"] = faces.Cached(drawn)
-    if not found:
+        by_kind["synthetic"] = faces.Cached(drawn)
+    if not by_kind:
         raise ValueError(
             "neither photos nor drawn faces to train on: set data.root to a folder of photos, "
             "data.count to a number of drawn faces, or both"
         )
-    return found
+    return by_kind
 
 
 def batches(config: Config, mesh: Mesh, workdir: pathlib.Path) -> Any:
@@ -49,15 +49,15 @@ def batches(config: Config, mesh: Mesh, workdir: pathlib.Path) -> Any:
         families(config), ready_fakes(config, "train", workdir), config.fakes.made_share
     )
     photos = faces.Concatenation(list(sources(config, "train").values()))
-    return setup.loader(config, photos, mesh, workdir, pairing)
+    return photo_source.batches(config, photos, mesh, workdir, pairing)
 
 
-def exams(config: Config, split: str, workdir: pathlib.Path) -> list[pairs.Exam]:
-    """One exam for each kind of real photos of a split."""
+def evaluation_sets(config: Config, split: str, workdir: pathlib.Path) -> list[pairs.EvaluationSet]:
+    """One evaluation set for each kind of real photos of a split."""
     ready, limit = ready_fakes(config, split, workdir), config.evaluate.photos or None
     ready_faces = pipeline.read_split(ready, limit=limit) if ready is not None else []
     return [
-        pairs.make_exam(
+        pairs.make_evaluation_set(
             name,
             pipeline.read_split(source, limit=limit, skipped_file=workdir / "skipped.txt"),
             families(config),
@@ -71,35 +71,40 @@ def exams(config: Config, split: str, workdir: pathlib.Path) -> list[pairs.Exam]
 
 
 def families(config: Config) -> tuple[str, ...]:
-    """The manipulation families of the config; all of them if it names none."""
+    """The manipulation families of the config, or all if it names none."""
     return tuple(config.fakes.families) or tuple(manipulations.FAMILIES)
 
 
 def ready_fakes(config: Config, split: str, workdir: pathlib.Path) -> faces.FaceSource | None:
-    """Fakes from the config's folders and, through files made on first use, its generators."""
-    found: list[faces.FaceSource] = [
+    """Fakes from the config's folders and generators, or None. What a generator makes is written to
+    `workdir/fakes` once.
+    """
+    folders: list[faces.FaceSource] = [
         faces.PhotoFolder(folder, split, config.seed) for folder in config.fakes.folders
     ]
     for path in config.fakes.generators:
         name = path.removeprefix("zoo:").replace("/", "-")
         folder = workdir / "fakes" / name / split
-        _generate(config, load_generator(path), split, folder)
-        found.append(faces.PhotoFolder(folder, "all"))
-    return faces.Cached(faces.Concatenation(found)) if found else None
+        if not folder.exists():
+            _write_fakes(config, load_generator(path), split, folder)
+        folders.append(faces.PhotoFolder(folder, "all"))
+    return faces.Cached(faces.Concatenation(folders)) if folders else None
 
 
 def load_generator(path: str) -> FrozenGenerator:
-    """The generator in a file, ready to be asked. ValueError if the file holds something else."""
+    """The generator in a file, with driving clips if it needs any. ValueError if the file holds
+    another kind of network.
+    """
     net = models.load(path)
     if not isinstance(net, FrozenGenerator):
         raise ValueError(f"{path} holds {net.card.model}, which is not a generator")
-    return setup.driven(net, "", frames=1)
+    return setup.with_driving_clips(net, "", frames=1)
 
 
 def generate(
     net: FrozenGenerator, photos: np.ndarray, attributes: np.ndarray, target: str, rng: jax.Array
 ) -> np.ndarray:
-    """The generator's fakes of 8-bit photos for one target, as 8-bit pictures of its own size.
+    """The generator's fakes of 8-bit photos under one target condition: uint8 [n, g, g, 3].
 
     `attributes` are the photos' `faces.ATTRIBUTES`; other labels count as absent (0).
     """
@@ -120,12 +125,12 @@ def generate(
     return np.concatenate(made)
 
 
-def _generate(config: Config, net: FrozenGenerator, split: str, folder: pathlib.Path) -> None:
-    """Write one fake of every photo of a split, under a random condition, unless that is done."""
-    if folder.exists():
-        return
+def _write_fakes(config: Config, net: FrozenGenerator, split: str, folder: pathlib.Path) -> None:
+    """Write one fake of every photo of a split, under a random condition. The folder appears when
+    it is complete.
+    """
     source = faces.Concatenation(list(sources(config, split).values()))
-    exam = pairs.make_exam(
+    real = pairs.make_evaluation_set(
         split,
         pipeline.read_split(source),
         (),
@@ -134,7 +139,7 @@ def _generate(config: Config, net: FrozenGenerator, split: str, folder: pathlib.
         seed=config.seed,
     )
     rng = jax.random.key(config.seed)
-    made = generate(net, exam.reals, exam.attributes, "random", rng)
+    made = generate(net, real.reals, real.attributes, "random", rng)
     unfinished = folder.with_name(f".{folder.name}")
     for index, fake in enumerate(made):
         saving.write_photo(unfinished / f"{index:06d}.png", fake)

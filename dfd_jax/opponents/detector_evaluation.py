@@ -1,4 +1,4 @@
-"""How good a detector is: its marks on exams of real photos and fakes, for the card and a table."""
+"""Metrics of a detector on sets of real photos and fakes, for its card and a table."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -8,22 +8,23 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from dfd_jax.data.pairs import Exam
+from dfd_jax.data.pairs import EvaluationSet
 from dfd_jax.method import metrics
 from dfd_jax.models.frozen import FrozenDetector, FrozenGenerator
 from dfd_jax.opponents import detector_data, detector_training
 
-Marks = dict[str, Any]
+Metrics = dict[str, Any]
 
 
-def marks(net: FrozenDetector, exam: Exam) -> Marks:
-    """R, AUC and accuracy on its own kind of fakes; q per family; R under noise; the counts.
+def evaluate(net: FrozenDetector, evaluation_set: EvaluationSet) -> Metrics:
+    """R, AUC, accuracy, q and counts over all fakes of the set; q per family; R under noise.
 
     `accuracy` weighs reals and fakes equally. Rates are shares in [0, 1], rounded to 4 digits.
     """
-    reals = detector_training.score(net, exam.reals)
+    reals = detector_training.score(net, evaluation_set.reals)
     by_family = {
-        family: detector_training.score(net, fakes) for family, fakes in exam.fakes.items()
+        family: detector_training.score(net, fakes)
+        for family, fakes in evaluation_set.fakes.items()
     }
     fakes = np.concatenate(list(by_family.values()))
     counts = metrics.counts(_odds(reals), _odds(fakes))
@@ -36,18 +37,22 @@ def marks(net: FrozenDetector, exam: Exam) -> Marks:
         "q_by_family": {family: _passing(scores) for family, scores in by_family.items()},
         "R_disturbed": {
             name: _passing(detector_training.score(net, photos))
-            for name, photos in exam.disturbed.items()
+            for name, photos in evaluation_set.disturbed.items()
         },
     }
 
 
-def marks_on_generator(net: FrozenDetector, generator: FrozenGenerator, exam: Exam) -> Marks:
-    """q, AUC and counts on a generator's fakes of the exam's photos: per condition, and pooled."""
-    reals = detector_training.score(net, exam.reals)
+def evaluate_on_generator(
+    net: FrozenDetector, generator: FrozenGenerator, evaluation_set: EvaluationSet
+) -> Metrics:
+    """q, AUC and counts on a generator's fakes of the photos: pooled, and q per condition."""
+    reals = detector_training.score(net, evaluation_set.reals)
     scores = {}
     for name in generator.test_conditions:
-        rng = jax.random.key(0)  # named targets do not draw
-        fakes = detector_data.generate(generator, exam.reals, exam.attributes, name, rng)
+        rng = jax.random.key(0)  # not used: the targets are named
+        fakes = detector_data.generate(
+            generator, evaluation_set.reals, evaluation_set.attributes, name, rng
+        )
         scores[name] = detector_training.score(net, fakes)
     pooled = np.concatenate(list(scores.values()))
     return {
@@ -58,33 +63,37 @@ def marks_on_generator(net: FrozenDetector, generator: FrozenGenerator, exam: Ex
     }
 
 
-def selection_score(net: FrozenDetector, exams: Sequence[Exam]) -> dict[str, float]:
-    """What the best step is chosen by: the AUC of each exam, and the mean, over calm reals."""
+def selection_score(
+    net: FrozenDetector, evaluation_sets: Sequence[EvaluationSet]
+) -> dict[str, float]:
+    """What the best step is chosen by: "auc", the mean of the AUC on each set, and these."""
     values = {}
-    for exam in exams:
-        reals = detector_training.score(net, _all_reals(exam))
-        fakes = detector_training.score(net, np.concatenate(list(exam.fakes.values())))
-        values[f"auc_{exam.name}"] = metrics.auc(reals, fakes)
+    for evaluation_set in evaluation_sets:
+        reals = detector_training.score(net, _all_reals(evaluation_set))
+        fakes = detector_training.score(net, np.concatenate(list(evaluation_set.fakes.values())))
+        values[f"auc_{evaluation_set.name}"] = metrics.auc(reals, fakes)
     return {"auc": float(np.mean(list(values.values()))), **values}
 
 
 def calibrated(
-    net: FrozenDetector, exams: Sequence[Exam], pass_rate: float
+    net: FrozenDetector, evaluation_sets: Sequence[EvaluationSet], pass_rate: float
 ) -> tuple[FrozenDetector, float]:
-    """The detector with its verdict moved so that just `pass_rate` of each exam's reals pass.
+    """The detector with its bias shifted so that `pass_rate` of the reals of each set pass.
 
-    Disturbed reals count as reals; of several exams the one that needs the most decides. Also
-    returns the shift in log-odds.
+    Disturbed reals count as reals. The largest shift that a set needs is taken; it is returned too,
+    in log-odds.
     """
     shift = max(
-        detector_training.shift_needed(detector_training.score(net, _all_reals(exam)), pass_rate)
-        for exam in exams
+        detector_training.shift_needed(
+            detector_training.score(net, _all_reals(evaluation_set)), pass_rate
+        )
+        for evaluation_set in evaluation_sets
     )
     return detector_training.shifted(net, shift), shift
 
 
-def print_marks(console: Console, name: str, tests: dict[str, Marks]) -> None:
-    """The test split's marks, one column for each kind of photos."""
+def print_metrics(console: Console, name: str, tests: dict[str, Metrics]) -> None:
+    """Print the metrics on the test split, a column for each kind of photos."""
     table = Table(title=f"{name} on the test split", title_justify="left")
     table.add_column("")
     for kind in tests:
@@ -94,7 +103,7 @@ def print_marks(console: Console, name: str, tests: dict[str, Marks]) -> None:
     console.print(table)
 
 
-def _rows(tests: list[Marks]) -> list[tuple[str, list[Any]]]:
+def _rows(tests: list[Metrics]) -> list[tuple[str, list[Any]]]:
     rows = [
         ("real photos", [t["counts"]["tp"] + t["counts"]["fn"] for t in tests]),
         ("R: reals judged real", [t["R"] for t in tests]),
@@ -113,8 +122,8 @@ def _rows(tests: list[Marks]) -> list[tuple[str, list[Any]]]:
     return rows
 
 
-def _all_reals(exam: Exam) -> np.ndarray:
-    return np.concatenate([exam.reals, *exam.disturbed.values()])
+def _all_reals(evaluation_set: EvaluationSet) -> np.ndarray:
+    return np.concatenate([evaluation_set.reals, *evaluation_set.disturbed.values()])
 
 
 def _passing(logits: np.ndarray) -> float:

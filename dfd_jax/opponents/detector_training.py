@@ -1,4 +1,4 @@
-"""Training a detector: one jitted step, its averaged weights, and where REAL begins. Pure."""
+"""Training a detector: its step, its averaged weights and the calibration of its bias. Pure."""
 
 import functools
 from collections.abc import Callable
@@ -16,7 +16,7 @@ from dfd_jax.opponents import attention_losses
 from dfd_jax.opponents.attention_losses import AttentionLosses
 from dfd_jax.training import optimizer
 
-# The names that detectors have for their last layer.
+# Names of the last layer, by detector.
 HEADS = ("fc", "last_linear", "_fc", "ensemble_classifier_fc.2")
 Variables = dict[str, Any]
 
@@ -28,7 +28,7 @@ class DetectorState(NamedTuple):
     variables: Variables
     averaged: Variables
     opt_state: Any
-    regions: Variables  # "centres" of a multi-attentional detector's regions; else empty
+    regions: Variables  # "centres" of a multi-attentional detector's attention regions; else empty
 
 
 TrainStep = Callable[
@@ -54,11 +54,11 @@ def make_optimizer(
 def create_state(
     net: FrozenDetector, tx: optax.GradientTransformation, training: AttentionLosses | None = None
 ) -> DetectorState:
-    """The state before the first step; with `training`, the centres of the regions at 0.
+    """The state before the first step. With `training` the centres of the attention regions are 0.
 
-    ValueError if there is `training` and the network has no regions.
+    ValueError if there is `training` and the network has no attention maps.
     """
-    copy = jax.tree.map(jnp.array, net.variables)  # averaged may not share donated buffers
+    copy = jax.tree.map(jnp.array, net.variables)  # a step donates both: they share no buffer
     return DetectorState(
         step=jnp.zeros((), jnp.int32),
         variables=jax.tree.map(jnp.array, net.variables),
@@ -78,9 +78,9 @@ def make_train_step(
 ) -> TrainStep:
     """`step(state, pairs) → (state, {"loss", "accuracy", …})` for pairs of (real, fake) photos.
 
-    Cross-entropy with the targets `smoothing`/2 away from 0 and 1; with `training`, what that adds
-    for a multi-attentional detector, each term also under its own name. The averages follow with
-    decay `averaging`, faster in the first steps. Chance draws from the step number.
+    The loss is the cross-entropy with targets `smoothing`/2 away from 0 and 1. `training` adds the
+    terms of a multi-attentional detector, each logged under its name. The averaged weights decay by
+    `averaging`, faster in the first steps. Randomness comes from the step number alone.
     """
 
     def step(state: DetectorState, pairs: Array) -> tuple[DetectorState, dict[str, Array]]:
@@ -117,7 +117,7 @@ def real_logits(net: FrozenDetector, photos: UInt8[Array, "b s s 3"]) -> Float[A
 def score(
     net: FrozenDetector, photos: UInt8[np.ndarray, "n s s 3"], batch_size: int = 64
 ) -> Float[np.ndarray, " n"]:
-    """Log-odds of REAL for any number of photos, in batches of one size (padded, compiled once)."""
+    """Log-odds of REAL for any number of photos. The last batch is padded: one compilation."""
     scores = []
     for start in range(0, len(photos), batch_size):
         batch = photos[start : start + batch_size]
@@ -128,10 +128,9 @@ def score(
 
 
 def shift_needed(logits: Float[np.ndarray, " n"], pass_rate: float) -> float:
-    """What to add to the log-odds of real photos so that just `pass_rate` of them are positive.
+    """The smallest shift of the log-odds of real photos that makes the share `pass_rate` positive.
 
-    At least that share, and no more than it takes; negative where more than that are positive
-    already. ValueError unless 0 < pass_rate <= 1.
+    Negative if more than that are positive already. ValueError unless 0 < pass_rate <= 1.
     """
     if not 0 < pass_rate <= 1:
         raise ValueError(f"pass_rate is {pass_rate}, expected a share above 0 and at most 1")
@@ -141,9 +140,9 @@ def shift_needed(logits: Float[np.ndarray, " n"], pass_rate: float) -> float:
 
 
 def shifted(net: FrozenDetector, shift: float) -> FrozenDetector:
-    """The detector whose log-odds of REAL are larger by `shift`, through its last layer's bias.
+    """The detector with `shift` added to its log-odds of REAL, through the bias of its last layer.
 
-    ValueError if the network has no last layer of a known name.
+    ValueError if no layer has the name of a known last layer.
     """
     params = dict(net.variables["params"])
     head = next((name for name in HEADS if name in params), None)
@@ -159,16 +158,16 @@ def shifted(net: FrozenDetector, shift: float) -> FrozenDetector:
 
 
 class Learned(NamedTuple):
-    """What a step's loss gives beside its value."""
+    """What the loss of a step returns beside its value."""
 
     logits: Float[Array, " b"]  # log-odds of REAL
-    changed: Variables  # statistics of norms
+    changed: Variables  # batch statistics
     regions: Variables
-    terms: dict[str, Array]  # parts of the loss, to be logged
+    terms: dict[str, Array]  # of the loss, for the log
 
 
 def _prepared(net: FrozenDetector, pairs: Array) -> tuple[Float[Array, "b s s 3"], Array]:
-    """Pairs as one batch of normalised photos, and which of them are fakes."""
+    """The pairs as one batch of normalised photos, and which of these are fakes."""
     b, two, s = pairs.shape[:3]
     images = net._normalised(pixels.from_uint8(pairs.reshape(b * two, s, s, 3)))
     return images, jnp.tile(jnp.array([False, True]), b)
@@ -211,7 +210,7 @@ def _loss(
 def _in_training(
     net: FrozenDetector, variables: Variables, images: Array, rng: Array, method: str = "__call__"
 ) -> tuple[Any, Variables]:
-    """The network in training mode (the batch's own statistics), and the changed variables."""
+    """The network's outputs in training mode, with batch statistics, and the updated variables."""
     return net.apply(
         variables,
         images,
@@ -236,7 +235,7 @@ def _cross_entropy(logits: Array, is_fake: Array, smoothing: float) -> Array:
 def _first_centres(net: FrozenDetector) -> Float[Array, "maps c"]:
     if not hasattr(net.module, "parts"):
         raise ValueError(
-            f"{net.card.model} has no attention maps, so region losses cannot train it; "
+            f"{net.card.model} has no attention maps, so attention losses cannot train it; "
             "use the model multi_attentional, or leave config.attention_losses empty"
         )
     size = net.card.input_size

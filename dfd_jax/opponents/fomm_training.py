@@ -1,11 +1,11 @@
 """Training of the First Order Motion Model without labels (Siarohin et al. 2019, section 3.3).
 
-Two pictures of one person are enough: the first, moved as the second shows, should become the
-second. Keypoints, motion and painter learn from this one wish; that keypoints stay on the same
-spots of a face follows from the equivariance losses (Eq. 10 to 12). Pure functions.
+It needs pairs of pictures of one person: the first, animated to the pose of the second, should
+equal the second. Keypoints, motion and decoder are trained by this reconstruction; the equivariance
+losses (Eq. 10 to 12) keep keypoints at the same places of a face. Pure functions.
 
-The authors compare pictures by the features of a network that was trained on ImageNet, which is a
-download; here they are those of perceptual.py, at several sizes, beside the pixels themselves.
+The authors compare pictures by features of an ImageNet network, which is a download. Here they are
+compared by the features of perceptual.py and by their pixels, at several sizes.
 """
 
 from collections.abc import Callable, Sequence
@@ -20,7 +20,7 @@ from jaxtyping import Array, Float, Int, UInt8
 
 from dfd_jax import models, pixels
 from dfd_jax.method import perceptual
-from dfd_jax.models import layers, warp
+from dfd_jax.models import warp
 from dfd_jax.models.frozen import Card, FrozenNetwork
 from dfd_jax.models.generators.fomm import FOMM, motion
 from dfd_jax.models.generators.fomm.motion import KeyPoints
@@ -63,7 +63,7 @@ class MotionTraining(NamedTuple):
 
 
 def new_training(config: Config) -> MotionTraining:
-    """Fresh networks and optimizer. ValueError for a model that is trained in another way."""
+    """New networks and optimizer. ValueError for another model than fomm."""
     t = config.train
     card = Card(
         config.generator.model,
@@ -73,7 +73,7 @@ def new_training(config: Config) -> MotionTraining:
         input_std=(1.0, 1.0, 1.0),
     )
     built = models.build(card, config.seed, jnp.dtype(config.dtype))
-    net = setup.started(built, config.generator.start)
+    net = setup.starting_from(built, config.generator.start)
     if not isinstance(net, FOMM):
         raise ValueError(f"config.generator.model is {card.model!r}; expected fomm")
     return MotionTraining(
@@ -105,20 +105,43 @@ def averaged_net(training: MotionTraining, state: MotionState) -> FOMM:
 def reenact(
     net: FOMM, source: UInt8[Array, "b s s 3"], driving: UInt8[Array, "b s s 3"]
 ) -> UInt8[Array, "b s s 3"]:
-    """Each source with the keypoints of its driving picture, as training asks for it."""
+    """Each source, animated to the pose of its driving picture as in training."""
     wanted = net.keypoints(pixels.from_uint8(driving))
     photos = (pixels.from_uint8(source) + 1) / 2
     return pixels.to_uint8(2 * net.apply(net.variables, photos, wanted) - 1)
 
 
-MotionStep = Callable[[MotionState, Sequence[Batch], Array], tuple[MotionState, dict[str, Array]]]
+Update = Callable[[MotionState, FrozenNetwork, Batch, Array], tuple[MotionState, dict[str, Array]]]
 
 
-def make_train_step(training: MotionTraining) -> MotionStep:
-    """`step(state, batches, key) → (state, metrics)`: an update on each batch, figures of the last.
+class MotionStep(NamedTuple):
+    """`step(state, batches, key) → (state, metrics)`: an update on each batch, metrics of the last.
 
     Randomness comes from `key` and the state's counter alone.
     """
+
+    update: Update
+    judge: FrozenNetwork
+
+    def __call__(
+        self, state: MotionState, batches: Sequence[Batch], key: Array
+    ) -> tuple[MotionState, dict[str, Array]]:
+        logged: dict[str, Array] = {}
+        for batch in batches:
+            state, logged = self.update(state, self.judge, batch, key)
+        return state, logged
+
+    def compiled(self, state: MotionState, batches: Sequence[Batch], key: Array) -> "MotionStep":
+        """The step, compiled for arguments like these (see processes.compile_step), with the judge
+        on the devices of the state.
+        """
+        judge = jax.device_put(jax.device_get(self.judge), state.step.sharding)
+        update = processes.compile_step(self.update, state, judge, batches[-1], key)
+        return MotionStep(update, judge)
+
+
+def make_train_step(training: MotionTraining) -> MotionStep:
+    """The step of this training, not compiled yet."""
 
     def update(
         state: MotionState, judge: FrozenNetwork, batch: Batch, key: Array
@@ -137,33 +160,19 @@ def make_train_step(training: MotionTraining) -> MotionStep:
         )
         return MotionState(state.step + 1, variables, averaged, opt), logged
 
-    jitted = processes.together(jax.jit(update, donate_argnums=0))
-    on_device: dict[str, Any] = {}  # the judge, where the state is: it is sent there once
-
-    def step(
-        state: MotionState, batches: Sequence[Batch], key: Array
-    ) -> tuple[MotionState, dict[str, Array]]:
-        logged: dict[str, Array] = {}
-        if not on_device:
-            judge = jax.device_get(training.judge)
-            on_device["judge"] = jax.device_put(judge, state.step.sharding)
-        for batch in batches:
-            state, logged = jitted(state, on_device["judge"], batch, key)
-        return state, logged
-
-    return step
+    return MotionStep(jax.jit(update, donate_argnums=0), training.judge)
 
 
 def _loss(training: MotionTraining, variables: Any, batch: Batch, rng: Array) -> Any:
-    """The weighted sum, with the moved batch statistics and the terms."""
+    """The weighted sum of the terms, with the updated batch statistics and the terms."""
     source, driving = (pixels.from_uint8(batch[name]) for name in ("source", "driving"))
     bend = random_bend(rng, len(driving))
     bent = bend.picture(driving)
-    (fakes, found, after), statistics = _forward(training.net, variables, source, driving, bent)
+    (fakes, before, after), statistics = _forward(training.net, variables, source, driving, bent)
     weights = training.objective
     terms = {
-        "equivariance_value": jnp.abs(found.value - bend.places(after.value)).mean(),
-        "equivariance_jacobian": _jacobians_differ(bend, found, after),
+        "equivariance_value": jnp.abs(before.value - bend.places(after.value)).mean(),
+        "equivariance_jacobian": _jacobians_differ(bend, before, after),
         **_unlike(training, fakes, driving),
     }
     loss = sum((getattr(weights, name) * value for name, value in terms.items()), jnp.zeros(()))
@@ -174,30 +183,23 @@ def _loss(training: MotionTraining, variables: Any, batch: Batch, rng: Array) ->
 def _forward(
     net: FOMM, variables: Any, source: Array, driving: Array, bent: Array
 ) -> tuple[tuple[Float[Array, "b s s 3"], KeyPoints, KeyPoints], dict[str, Any]]:
-    """Fakes in [-1, 1], keypoints of `driving` and of `bent`, and the moved statistics."""
+    """Fakes in [-1, 1], keypoints of `driving` and of `bent`, and the updated statistics."""
 
     def run(module: Any) -> tuple[Array, KeyPoints, KeyPoints]:
         shown = [(picture + 1) / 2 for picture in (source, driving, bent)]
-        found = module.keypoints(jnp.concatenate(shown))
+        points = module.keypoints(jnp.concatenate(shown), train=True)
         start, end, after = (
-            jax.tree.map(lambda a, i=i: jnp.split(a, len(shown))[i], found) for i in range(3)
+            jax.tree.map(lambda a, i=i: jnp.split(a, len(shown))[i], points) for i in range(3)
         )
-        flow = module.flow(shown[0], start, end)
-        return 2 * module.decode(module.encode(shown[0]), flow) - 1, end, after
+        flow = module.flow(shown[0], start, end, train=True)
+        features = module.encode(shown[0], train=True)
+        return 2 * module.decode(features, flow, train=True) - 1, end, after
 
-    with nn.intercept_methods(_on_batch_statistics):
-        return nn.apply(run, net.module, mutable=["batch_stats"])(variables)
-
-
-def _on_batch_statistics(call: Any, args: Any, kwargs: Any, context: Any) -> Any:
-    """The network is written for frozen weights; here its batch norms must train."""
-    if isinstance(context.module, layers.BatchNorm) and context.method_name == "__call__":
-        return call(args[0], True)
-    return call(*args, **kwargs)
+    return nn.apply(run, net.module, mutable=["batch_stats"])(variables)
 
 
 def _unlike(training: MotionTraining, fakes: Array, wanted: Array) -> dict[str, Array]:
-    """How pictures differ, at every size of the pyramid."""
+    """Distances of the pictures, summed over the sizes of the pyramid."""
     apart = {"pixels": jnp.zeros(()), "perceptual": jnp.zeros(())}
     for _ in range(training.objective.sizes):
         apart["pixels"] += jnp.abs(fakes - wanted).mean()
@@ -207,12 +209,12 @@ def _unlike(training: MotionTraining, fakes: Array, wanted: Array) -> dict[str, 
     return apart
 
 
-def _jacobians_differ(bend: "Bend", found: KeyPoints, after: KeyPoints) -> Float[Array, ""]:
+def _jacobians_differ(bend: "Bend", before: KeyPoints, after: KeyPoints) -> Float[Array, ""]:
     """Eq. 12: how far J(driving)^-1 (dT/dp) J(bent) is from the identity."""
-    if found.jacobian is None or after.jacobian is None:
+    if before.jacobian is None or after.jacobian is None:
         return jnp.zeros(())
     carried = motion.matmul_2x2(bend.jacobians(after.value), after.jacobian)
-    product = motion.matmul_2x2(motion.inverse_2x2(found.jacobian), carried)
+    product = motion.matmul_2x2(motion.inverse_2x2(before.jacobian), carried)
     return jnp.abs(product - jnp.eye(2)).mean()
 
 

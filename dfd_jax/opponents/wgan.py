@@ -1,8 +1,8 @@
 """Adversarial training of StarGAN and GANimation: Wasserstein with gradient penalty (WGAN-GP).
 
-A critic scores every patch of a picture and reads its labels; the generator has to please both and
-to find its way back to the photo. Losses follow Choi et al. 2018 (Eq. 1 to 6) and, for GANimation,
-Pumarola et al. 2018 (Eq. 2 to 6); the weights are those of the authors' code. Pure functions.
+A critic scores every patch of a picture and predicts its labels; the generator's fakes should
+satisfy both and translate back to the photo. Losses follow Choi et al. 2018 (Eq. 1 to 6) and, for
+GANimation, Pumarola et al. 2018 (Eq. 2 to 6), weighted as in the authors' code. Pure functions.
 """
 
 from collections.abc import Callable, Sequence
@@ -64,12 +64,12 @@ class GanTraining(NamedTuple):
 
 
 def new_training(config: Config) -> GanTraining:
-    """Fresh networks and optimizers. ValueError for a model that is trained in another way."""
+    """New networks and optimizers. ValueError for another model than stargan or ganimation."""
     t, size = config.train, config.data.size
     labels, dtype = tuple(config.conditions), jnp.dtype(config.dtype)
     hyper = {**config.generator.hyper.to_dict(), "c_dim": len(labels)}
     card = Card(config.generator.model, hyper, size, condition=labels)
-    net = setup.started(models.build(card, config.seed, dtype), config.generator.start)
+    net = setup.starting_from(models.build(card, config.seed, dtype), config.generator.start)
     if net.card.model not in ("stargan", "ganimation") or not isinstance(net, FrozenGenerator):
         raise ValueError(
             f"config.generator.model is {net.card.model!r}; expected stargan or ganimation"
@@ -121,13 +121,35 @@ def averaged_net(training: GanTraining, state: GanState) -> FrozenGenerator:
     return training.net.with_variables({"params": state.averaged})
 
 
-GanStep = Callable[[GanState, Sequence[Batch], Array], tuple[GanState, dict[str, Array]]]
+Update = Callable[[GanState, Batch, Array], tuple[GanState, dict[str, Array]]]
 
 
-def make_train_step(training: GanTraining) -> GanStep:
+class GanStep(NamedTuple):
     """`step(state, batches, key) → (state, metrics)`: a critic update on each batch, then one of
     the generator on the last. Randomness comes from `key` and the state's counters alone.
     """
+
+    update_critic: Update
+    update_generator: Update
+
+    def __call__(
+        self, state: GanState, batches: Sequence[Batch], key: Array
+    ) -> tuple[GanState, dict[str, Array]]:
+        of_critic: dict[str, Array] = {}
+        for batch in batches:
+            state, of_critic = self.update_critic(state, batch, key)
+        state, of_generator = self.update_generator(state, batches[-1], key)
+        return state, {**of_critic, **of_generator}
+
+    def compiled(self, state: GanState, batches: Sequence[Batch], key: Array) -> "GanStep":
+        """The step, compiled for arguments like these (see processes.compile_step)."""
+        return GanStep(
+            *(processes.compile_step(update, state, batches[-1], key) for update in self)
+        )
+
+
+def make_train_step(training: GanTraining) -> GanStep:
+    """The step of this training, not compiled yet."""
 
     def critic_step(state: GanState, batch: Batch, key: Array) -> tuple[GanState, dict[str, Array]]:
         rng = jax.random.fold_in(jax.random.fold_in(key, 0), state.batches)
@@ -156,19 +178,9 @@ def make_train_step(training: GanTraining) -> GanStep:
             step=state.step + 1, generator=generator, averaged=averaged, generator_opt=opt
         ), logged
 
-    update_critic = processes.together(jax.jit(critic_step, donate_argnums=0))
-    update_generator = processes.together(jax.jit(generator_step, donate_argnums=0))
-
-    def step(
-        state: GanState, batches: Sequence[Batch], key: Array
-    ) -> tuple[GanState, dict[str, Array]]:
-        of_critic: dict[str, Array] = {}
-        for batch in batches:
-            state, of_critic = update_critic(state, batch, key)
-        state, of_generator = update_generator(state, batches[-1], key)
-        return state, {**of_critic, **of_generator}
-
-    return step
+    return GanStep(
+        jax.jit(critic_step, donate_argnums=0), jax.jit(generator_step, donate_argnums=0)
+    )
 
 
 def translate(

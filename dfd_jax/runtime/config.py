@@ -1,10 +1,10 @@
-"""The type of a run's settings, and how a config file offers several."""
+"""The type of a config, and the variants of a config file."""
 
 import pathlib
 from collections.abc import Callable, Mapping
 from typing import Any
 
-Config = Any  # an ml_collections.ConfigDict: its fields have no types that a checker could know
+Config = Any  # an ml_collections.ConfigDict, whose fields a type checker cannot know
 
 
 def choose_variant(
@@ -13,7 +13,7 @@ def choose_variant(
     defaults: Callable[[], Config],
     variants: Mapping[str | None, Callable[[Config], None]],
 ) -> Config:
-    """The defaults, changed by a config file's variant called `arg`.
+    """The config of a config file's variant `arg`: the defaults with the variant's changes.
 
     ValueError if the file has no such variant.
     """

@@ -1,45 +1,46 @@
-"""Several processes, one run: joining, agreeing when to stop, parting.
+"""Several processes, one run: join, compile and stop together, disconnect.
 
 On a TPU pod slice or under Slurm every host runs the same command with --distributed. Anywhere
-else, say who is who: --coordinator=HOST:PORT --processes=N --process=0 … N-1.
+else the command says who is who: --coordinator=HOST:PORT --processes=N --process=0 … N-1.
 """
 
 import os
 import sys
-from typing import Any, TypeVar, cast
+from typing import Any
 
 import jax
 import numpy as np
 from absl import flags
 from jax.experimental import multihost_utils
 
-LOST_AFTER = 30  # seconds without a sign of life after which the others give up
-AGREE_EVERY = 10  # steps
-COMPILING = 3600  # seconds that the first may wait for the last
+LOST_AFTER = 30  # seconds without a heartbeat before the other processes give up
+STOP_CHECK_EVERY = 10  # steps between checks for a stop request, which need a collective
+COMPILE_TIMEOUT = 3600  # seconds the fastest process waits for the slowest to compile
 
-Step = TypeVar("Step", bound=Any)
-WHO = ("coordinator", "processes", "process")
+JOIN_FLAGS = ("coordinator", "processes", "process")
 
 
 def define_flags() -> None:
     """The flags that `join` reads."""
     flags.DEFINE_bool(
-        "distributed", False, "One of several processes, on a cluster that JAX knows."
+        "distributed", False, "Run as one of several processes on a cluster that JAX detects."
     )
-    flags.DEFINE_string("coordinator", None, "HOST:PORT of process 0, where JAX knows no cluster.")
-    flags.DEFINE_integer("processes", None, "How many processes there are.", lower_bound=1)
-    flags.DEFINE_integer("process", None, "Which of them this is, from 0.", lower_bound=0)
+    flags.DEFINE_string(
+        "coordinator", None, "HOST:PORT of process 0, where JAX does not detect the cluster."
+    )
+    flags.DEFINE_integer("processes", None, "The number of processes.", lower_bound=1)
+    flags.DEFINE_integer("process", None, "The index of this process, from 0.", lower_bound=0)
 
 
 def join() -> None:
-    """Meet the other processes, if the flags say that there are any. Before JAX meets a device.
+    """Connect to the other processes if the flags name any. Call it before JAX uses a device.
 
-    ValueError if the flags do not fit together; RuntimeError if the others do not come.
+    ValueError if the flags contradict each other; RuntimeError if the others do not come.
     """
-    given: dict[str, Any] = {name: flags.FLAGS[name].value for name in WHO}
+    given: dict[str, Any] = {name: flags.FLAGS[name].value for name in JOIN_FLAGS}
     coordinator, count, index = given.values()
     missing = [f"--{name}" for name, value in given.items() if value is None]
-    if len(missing) == len(WHO) and not flags.FLAGS.distributed:
+    if len(missing) == len(JOIN_FLAGS) and not flags.FLAGS.distributed:
         return
     if missing and not flags.FLAGS.distributed:
         raise ValueError(f"several processes need {' and '.join(missing)} too, or --distributed")
@@ -47,7 +48,7 @@ def join() -> None:
         raise ValueError(
             f"found --process={index} of --processes={count}, expected 0 … {count - 1}"
         )
-    # SIGTERM is a request to stop that progress.stop_on_signals hears and `agreed` passes on
+    # progress.stop_on_signals handles SIGTERM and `should_stop` tells the other processes
     jax.config.update("jax_enable_preemption_service", False)
     jax.distributed.initialize(
         coordinator_address=coordinator,
@@ -57,34 +58,40 @@ def join() -> None:
     )
 
 
-def agreed(wish: bool, step: int) -> bool:
-    """Whether any process wishes to stop. All stop at the same step: they agree every tenth."""
-    if jax.process_count() == 1:
-        return wish
-    if step % AGREE_EVERY:
-        return False
-    return bool(multihost_utils.process_allgather(np.asarray(wish)).any())
+def should_stop(requested: bool, step: int) -> bool:
+    """Whether to stop before the next step: true in all processes if `requested` is in any.
 
-
-def together(step: Step) -> Step:
-    """The jitted step, compiled by all processes before any of them runs it: whoever comes first to
-    a collective waits for seconds only.
+    Several processes compare only every STOP_CHECK_EVERY steps, so that all stop at the same one.
     """
     if jax.process_count() == 1:
-        return step
-    compiled: list[Any] = []
+        return requested
+    if step % STOP_CHECK_EVERY:
+        return False
+    return bool(multihost_utils.process_allgather(np.asarray(requested)).any())
 
-    def run(*arguments: Any) -> Any:
-        if not compiled:
-            compiled.append(step.lower(*arguments).compile())
-            _wait(f"compiled {step.__name__}")
-        return compiled[0](*arguments)
 
-    return cast(Step, run)
+def compile_step(jitted: Any, *arguments: Any) -> Any:
+    """The jitted function, compiled for arguments of these shapes and shardings.
+
+    Returns once every process has compiled it: a process that started early would wait in its
+    first collective, which times out sooner than a large step compiles.
+    """
+    compiled = jitted.lower(*arguments).compile()
+    if jax.process_count() > 1:
+        from orbax.checkpoint import multihost  # slow to import; its barrier is no collective
+
+        multihost.sync_global_processes(
+            f"compiled {jitted.__name__}",
+            timeout=COMPILE_TIMEOUT,
+            processes=set(range(jax.process_count())),
+        )
+    return compiled
 
 
 def fail(status: int) -> None:
-    """End this process at once if there are others: they would wait for it, and it for them."""
+    """Exit. With several processes at once, without waiting for the others to disconnect: they
+    would wait for this one.
+    """
     if jax.distributed.is_initialized():
         sys.stdout.flush()
         sys.stderr.flush()
@@ -93,14 +100,6 @@ def fail(status: int) -> None:
 
 
 def disconnect() -> None:
-    """Wait for the others, then go on alone: nothing after this can be computed together."""
+    """Wait for the other processes and leave them: no collective can follow."""
     if jax.process_count() > 1:
         jax.distributed.shutdown()
-
-
-def _wait(what: str) -> None:
-    """Wait for the others without a collective."""
-    from orbax.checkpoint import multihost  # slow to import
-
-    everyone = set(range(jax.process_count()))
-    multihost.sync_global_processes(what, timeout=COMPILING, processes=everyone)

@@ -1,4 +1,4 @@
-"""What a person sees of long work, and how they stop it."""
+"""Progress of a training on the console, and stop signals."""
 
 import signal
 import time
@@ -18,9 +18,7 @@ from rich.progress import (
 
 
 class StepProgress:
-    """Step, figures by name, photos per second and time left: a live bar on a terminal, lines in a
-    log.
-    """
+    """Shows step, metrics, photos per second and time left: a bar on a terminal, else lines."""
 
     def __init__(self, console: Console, title: str, total: int, start: int, batch: int) -> None:
         self._console, self._total, self._batch = console, total, batch
@@ -32,11 +30,11 @@ class StepProgress:
             TimeElapsedColumn(),
             TextColumn("left"),
             TimeRemainingColumn(),
-            TextColumn("{task.fields[figures]}"),
+            TextColumn("{task.fields[metrics]}"),
             console=console,
             disable=not console.is_terminal,
         )
-        self._task = self._bar.add_task(title, total=total, completed=start, figures="compiling …")
+        self._task = self._bar.add_task(title, total=total, completed=start, metrics="compiling …")
 
     def __enter__(self) -> "StepProgress":
         self._bar.start()
@@ -46,17 +44,17 @@ class StepProgress:
         self._bar.stop()
 
     def advance(self, step: int) -> None:
-        """`step` steps are done."""
+        """Call it after each step."""
         self._bar.update(self._task, completed=step)
-        if step == self._first:  # the first step is mostly compilation: rates start after it
+        if step == self._first:  # rates leave out the first step, which includes compilation
             self._began, self._start = time.monotonic(), step
 
-    def show(self, step: int, figures: dict[str, float]) -> float:
-        """Show the figures of `step`; returns photos per second since the first step."""
+    def show(self, step: int, metrics: dict[str, float]) -> float:
+        """Show the metrics of `step`; returns photos per second since the first step."""
         seconds = max(time.monotonic() - self._began, 1e-9)
         rate = (step - self._start) / seconds
-        text = "  ".join(f"{name} {value:.3f}" for name, value in figures.items())
-        self._bar.update(self._task, figures=f"{text}  {rate * self._batch:.1f} photos/s")
+        text = "  ".join(f"{name} {value:.3f}" for name, value in metrics.items())
+        self._bar.update(self._task, metrics=f"{text}  {rate * self._batch:.1f} photos/s")
         if not self._console.is_terminal:
             left = (self._total - step) / rate if rate else float("nan")
             self._console.print(
@@ -69,7 +67,7 @@ class StepProgress:
 
 
 class StopRequest:
-    """Whether SIGTERM or Ctrl-C has asked the program to finish what it is doing and stop."""
+    """True once SIGTERM or Ctrl-C has asked the program to stop after the current step."""
 
     def __init__(self) -> None:
         self.name = ""
@@ -78,18 +76,18 @@ class StopRequest:
         return bool(self.name)
 
     def __str__(self) -> str:
-        return self.name or "asked by another process"
+        return self.name or "stop signal in another process"
 
     def _on_signal(self, number: int, _: FrameType | None) -> None:
-        if self.name:  # asked twice: now
+        if self.name:  # the second signal stops at once
             raise KeyboardInterrupt
         self.name = signal.Signals(number).name
 
 
 @contextmanager
 def stop_on_signals() -> Iterator[StopRequest]:
-    """Within the block SIGTERM and SIGINT set the request instead of killing; a second one
-    interrupts.
+    """Within the block the first SIGTERM or SIGINT only sets the request; a second one raises
+    KeyboardInterrupt.
     """
     request = StopRequest()
     numbers = (signal.SIGTERM, signal.SIGINT)

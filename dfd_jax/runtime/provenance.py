@@ -1,4 +1,4 @@
-"""Where a result comes from."""
+"""The commit and command that made a result."""
 
 import pathlib
 import subprocess
@@ -6,9 +6,9 @@ import sys
 
 
 def commit() -> str | None:
-    """The git commit of the checkout this code runs from, "-dirty" if changed; None outside one."""
+    """The git commit of this code, with "-dirty" if files are changed; None outside a checkout."""
     try:
-        found = subprocess.run(
+        described = subprocess.run(
             ["git", "describe", "--always", "--dirty", "--abbrev=12", "--exclude=*"],
             cwd=pathlib.Path(__file__).parent,
             capture_output=True,
@@ -17,11 +17,13 @@ def commit() -> str | None:
         )
     except (OSError, subprocess.CalledProcessError):
         return None
-    return found.stdout.strip()
+    return described.stdout.strip()
 
 
 def command(module: str) -> str:
-    """The command without its --workdir; of `module`, where none of ours was started."""
+    """The command line without --workdir. `module` names the command if Python was not started with
+    one of this package's.
+    """
     started = getattr(getattr(sys.modules["__main__"], "__spec__", None), "name", "")
     module = started if started.startswith("dfd_jax.") else module
     words = iter(sys.argv[1:])

@@ -1,5 +1,5 @@
-"""Where arrays live: one mesh with one axis, `data`. Batches are split over it, all else is
-replicated.
+"""Placement of arrays: batches are split over the one axis, `data`, of a mesh of devices;
+everything else is replicated.
 """
 
 from collections.abc import Sequence
@@ -14,15 +14,13 @@ Tree = TypeVar("Tree")
 
 
 def make_mesh(devices: Sequence[Any] | None = None) -> Mesh:
-    """A mesh over all devices of all processes, or over the given ones."""
+    """A mesh of the given devices, or of all devices of all processes."""
     devices = list(jax.devices() if devices is None else devices)
     return jax.make_mesh((len(devices),), ("data",), axis_types=(AxisType.Auto,), devices=devices)
 
 
 def local_batch_size(global_size: int, mesh: Mesh) -> int:
-    """Photos each process loads per step. ValueError if the devices cannot share a batch
-    equally.
-    """
+    """Photos each process loads per step. ValueError if the batch does not divide equally."""
     count = mesh.devices.size
     if global_size % count:
         raise ValueError(
@@ -33,7 +31,7 @@ def local_batch_size(global_size: int, mesh: Mesh) -> int:
 
 
 def shard_batch(batch: dict[str, np.ndarray], mesh: Mesh) -> dict[str, jax.Array]:
-    """Each process's part of a batch as one global array split over the devices."""
+    """The processes' parts of a batch as global arrays, split over the devices."""
     sharding = NamedSharding(mesh, PartitionSpec("data"))
     return {
         name: jax.make_array_from_process_local_data(sharding, array)
@@ -42,7 +40,7 @@ def shard_batch(batch: dict[str, np.ndarray], mesh: Mesh) -> dict[str, jax.Array
 
 
 def replicate(tree: Tree, mesh: Mesh) -> Tree:
-    """The tree with every array on every device."""
+    """The tree with a copy of every array on every device."""
     sharding = NamedSharding(mesh, PartitionSpec())
     return jax.tree.map(lambda x: _replicated(x, sharding), tree)
 
@@ -57,11 +55,11 @@ def _replicated(x: Any, sharding: NamedSharding) -> jax.Array:
 
 
 def compiler_options(mesh: Mesh | None) -> dict[str, str] | None:
-    """What the compiler of a training step over these devices is told (None: nothing).
+    """Compiler options for a training step on these devices (None: the defaults).
 
-    A TPU's joins the averages of gradients up to about 100 MB; a large P's shall be one as well.
-    And it may keep more on the chip for each of the step's parts, which by its estimate makes the
-    step of configs/stargan.py:paper 1.3 % faster.
+    On a TPU: all-reduce the gradients in one operation, which by default is split at about 100 MB;
+    and use more on-chip memory, which by the compiler's estimate makes the step of
+    configs/stargan.py:paper 1.3 % faster.
     """
     if mesh is None or mesh.devices.flat[0].platform != "tpu":
         return None

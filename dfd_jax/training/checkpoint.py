@@ -1,8 +1,8 @@
 """Saving and resuming a training run. Resuming equals never having stopped, bit for bit.
 
 A checkpoint holds the training state, the position of the data iterator, and what the run depends
-on (sha256 of the frozen networks, number of processes): a restore under anything else is refused
-before training starts.
+on: the sha256 of the frozen networks and the number of processes. A restore under other ones is
+refused.
 """
 
 import pathlib
@@ -17,24 +17,22 @@ State = TypeVar("State")
 
 
 class Checkpoints:
-    """The checkpoints of one run, under one folder."""
+    """The checkpoints of one run, in one folder."""
 
     def __init__(self, folder: pathlib.Path, keep: int = 2) -> None:
         options = ocp.CheckpointManagerOptions(
             preservation_policy=preservation_policy.LatestN(keep),
             cleanup_tmp_directories=True,
-            enable_async_checkpointing=False,  # P is small, and a finished save is a saved run
+            enable_async_checkpointing=False,  # saving is fast, and a step that returned is on disk
         )
         self._manager = ocp.CheckpointManager(folder.resolve(), options=options)
 
     def latest_step(self) -> int | None:
-        """The step of the newest finished checkpoint; None if there is none."""
+        """The step of the newest complete checkpoint; None if there is none."""
         return self._manager.latest_step()
 
     def save(self, step: int, state: Any, batches: Any, depends_on: dict[str, Any]) -> bool:
-        """Write a checkpoint; False if this step has one already. `batches` is the grain
-        iterator.
-        """
+        """Write a checkpoint; False if this step has one. `batches` is the grain iterator."""
         if step in self._manager.all_steps():
             return False
         items = ocp.args.Composite(
@@ -47,10 +45,9 @@ class Checkpoints:
         return True
 
     def restore(self, state: State, batches: Any, depends_on: dict[str, Any]) -> State:
-        """The newest state, in the sharding of `state`; `batches` is moved to where it was.
+        """The newest state, with the sharding of `state`; moves `batches` to its position.
 
-        ValueError if the checkpoint was made with other frozen networks or on another number of
-        processes.
+        ValueError if it was saved with other frozen networks or another number of processes.
         """
         step = self.latest_step()
         self._refuse_other(step, self._complete(depends_on))
@@ -62,15 +59,15 @@ class Checkpoints:
         return self._manager.restore(step, args=items)["state"]
 
     def close(self) -> None:
-        """Release the manager's threads."""
+        """End the manager's threads."""
         self._manager.close()
 
     def _refuse_other(self, step: int | None, expected: dict[str, Any]) -> None:
         items = ocp.args.Composite(depends_on=ocp.args.JsonRestore())
-        found = self._manager.restore(step, args=items)["depends_on"]
-        changed = [k for k in {**found, **expected} if found.get(k) != expected.get(k)]
+        saved = self._manager.restore(step, args=items)["depends_on"]
+        changed = [k for k in {**saved, **expected} if saved.get(k) != expected.get(k)]
         if changed:
-            lines = [f"{k}: saved {found.get(k)}, now {expected.get(k)}" for k in sorted(changed)]
+            lines = [f"{k}: saved {saved.get(k)}, now {expected.get(k)}" for k in sorted(changed)]
             raise ValueError(
                 f"checkpoint {self._manager.directory} was made under other conditions:\n  "
                 + "\n  ".join(lines)

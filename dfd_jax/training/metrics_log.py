@@ -1,4 +1,4 @@
-"""A run's figures: `metrics.jsonl` for programs, TensorBoard events for eyes."""
+"""A run's metrics: `metrics.jsonl` for programs, TensorBoard events for people."""
 
 import functools
 import json
@@ -21,8 +21,8 @@ SHOWN = (
 class MetricsWriter:
     """Appends scalars to `workdir/metrics.jsonl` and `workdir/events.*`. Only process 0 writes.
 
-    Lines past `from_step`, which an interrupted run wrote after its last checkpoint, are dropped:
-    their steps are done again.
+    Lines after `from_step` are dropped: an interrupted run wrote them after its last checkpoint,
+    and their steps are repeated.
     """
 
     def __init__(self, workdir: pathlib.Path, from_step: int = 0) -> None:
@@ -36,7 +36,7 @@ class MetricsWriter:
         self._events: Any = None
 
     def scalars(self, step: int, values: dict[str, float]) -> None:
-        """One record, flushed."""
+        """Write one record, and flush it."""
         if not self._active:
             return
         record = {"step": step, "time": round(time.time(), 3), **values}
@@ -49,7 +49,7 @@ class MetricsWriter:
             self._events.flush()
 
     def close(self) -> None:
-        """Finish the event file."""
+        """Close the event file."""
         if self._active and self._events:
             self._events.close()
 
@@ -80,7 +80,7 @@ def write_image(workdir: pathlib.Path, step: int, name: str, pixels: np.ndarray)
 
 
 def replace_text(path: pathlib.Path, text: str) -> None:
-    """Write a text file as a whole: a reader or a kill never meets half of it."""
+    """Write a text file atomically."""
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(f".{path.name}.part")
     part.write_text(text, encoding="utf-8")
@@ -88,7 +88,7 @@ def replace_text(path: pathlib.Path, text: str) -> None:
 
 
 def read_metrics(workdir: pathlib.Path) -> list[dict[str, Any]]:
-    """The records of `metrics.jsonl`; a torn last line is ignored, a missing file is empty."""
+    """The records of `metrics.jsonl`, without an incomplete last line; none if it is missing."""
     path = workdir / "metrics.jsonl"
     records = []
     for line in path.read_text(encoding="utf-8").splitlines() if path.exists() else []:
@@ -100,9 +100,7 @@ def read_metrics(workdir: pathlib.Path) -> list[dict[str, Any]]:
 
 
 class MetricsLog:
-    """Collects a training's metrics on the device; every `every` steps shows and writes their
-    means.
-    """
+    """Collects metrics on the device; shows and writes their means every `every` steps."""
 
     def __init__(
         self, workdir: pathlib.Path, progress: StepProgress, from_step: int, every: int
@@ -118,7 +116,7 @@ class MetricsLog:
         self._writer.close()
 
     def add(self, step: int, metrics: dict[str, jax.Array]) -> None:
-        """The metrics of `step`, still on the device: fetching them at once would stall it."""
+        """Collect the metrics of `step`. They stay on the device: fetching them would stall it."""
         self._window.append((step, metrics))
         self._progress.advance(step)
         if step % self._every == 0:
@@ -130,13 +128,11 @@ class MetricsLog:
             self._window = []
 
     def record(self, step: int, values: dict[str, float]) -> None:
-        """Figures that are on the host already, such as a validation's: written at once."""
+        """Write values that are on the host already, such as a validation's, at once."""
         self._writer.scalars(step, values)
 
     def check(self) -> list[dict[str, np.ndarray]]:
-        """The metrics since the last record. RuntimeError names the first step that is not
-        finite.
-        """
+        """The metrics since the last record. RuntimeError, with the step, if one is not finite."""
         values = [jax.device_get(metrics) for _, metrics in self._window]
         for (step, _), named in zip(self._window, values, strict=True):
             bad = [name for name, value in named.items() if not np.isfinite(value)]

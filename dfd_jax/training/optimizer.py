@@ -1,4 +1,4 @@
-"""The optax transformation that P is trained with, and moving averages of weights."""
+"""The optimizer of P, its learning rate, and moving averages of weights."""
 
 from typing import Any
 
@@ -20,14 +20,13 @@ def make_optimizer(
     *,
     warmup: int = 20,
     clip: float = 1.0,
-    betas: tuple[float, float] = (0.9, 0.999),
 ) -> optax.GradientTransformation:
     """Adam on gradients whose global norm has been clipped to `clip`."""
     schedule = learning_rate_schedule(learning_rate, steps, warmup)
-    return optax.chain(optax.clip_by_global_norm(clip), optax.adam(schedule, *betas))
+    return optax.chain(optax.clip_by_global_norm(clip), optax.adam(schedule))
 
 
 def moved_average(averaged: Any, new: Any, decay: float, step: Int[Array, ""]) -> Any:
-    """The moving average after `step` earlier updates; its memory is short in the first ones."""
+    """The moving average of weights after `step` updates; it decays faster in the first ones."""
     decay_now = jnp.minimum(decay, (1.0 + step) / (10.0 + step))
     return jax.tree.map(lambda a, n: decay_now * a + (1 - decay_now) * n, averaged, new)

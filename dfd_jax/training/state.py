@@ -1,6 +1,4 @@
-"""What training changes: P's parameters, the optimizer's state, the step. Nothing frozen is in
-it.
-"""
+"""What training P changes: its parameters, the optimizer's state, the step. Nothing frozen."""
 
 from typing import Any
 
@@ -23,9 +21,9 @@ class TrainState:
 
 
 def create_state(perturber: Perturber, tx: optax.GradientTransformation) -> TrainState:
-    """The state before the first step. It shares no array with P: a step takes its state over."""
+    """The state before the first step. It shares no array with P, as a step donates its state."""
 
-    @jax.jit  # one small program, instead of one for each shape
+    @jax.jit  # one small program instead of one per shape
     def start(params: Any) -> TrainState:
         copied = jax.tree.map(jnp.copy, params)
         return TrainState(step=jnp.zeros((), jnp.int32), params=copied, opt_state=tx.init(params))

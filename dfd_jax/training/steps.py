@@ -1,6 +1,4 @@
-"""The jitted functions: one training step, one evaluation step. Compiled once, data and weights are
-arguments.
-"""
+"""The jitted functions: one training step, one evaluation step. Data and weights are arguments."""
 
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -36,12 +34,12 @@ def make_train_step(
 ) -> TrainStep:
     """One step of Eq. 7: `step(state, opponents, batch, key) → (state, metrics)`.
 
-    `batch` holds `images` (uint8) and `attributes`, the labels called `label_names`; `targets` are
-    the conditions asked of the generators, one for all or one each (see
+    `batch` holds `images` (uint8) and `attributes`, the labels named `label_names`. `targets` are
+    the target conditions of the generators, one for all or one each (see
     `FrozenGenerator.sample_condition`). Randomness comes from `key` and the step number alone.
 
-    With a `mesh` (sharding.py) every device works on its own part of the batch, and P's gradients
-    and the metrics are averaged once, in float32 whatever the networks compute in.
+    With a `mesh` (sharding.py) each device works on its part of the batch, and P's gradients and
+    the metrics are averaged once, in float32 whatever the networks compute in.
     """
 
     def loss(
@@ -91,14 +89,14 @@ def make_train_step(
 
 
 def _averaged(gradients: Callable[..., Any], mesh: Mesh) -> Callable[..., Any]:
-    """`gradients` of equal parts of a batch, one on each device, and their mean on all."""
+    """The mean over devices of the `gradients` of each device's part of the batch."""
     everywhere, split = PartitionSpec(), PartitionSpec("data")
     return jax.shard_map(
         lambda *arguments: jax.lax.pmean(gradients(*arguments), "data"),
         mesh=mesh,
         in_specs=(everywhere, everywhere, everywhere, split, split, everywhere),
         out_specs=everywhere,
-        check_vma=False,  # it would sum the gradients before they become float32
+        check_vma=False,  # else JAX sums the gradients before they become float32
     )
 
 
@@ -109,7 +107,7 @@ def _conditions(
     label_names: tuple[str, ...],
     targets: tuple[str, ...],
 ) -> tuple[Any, ...]:
-    """What each generator is asked for, from the labels that it knows."""
+    """The condition of each generator, from the labels that it needs."""
     targets = targets * len(generators) if len(targets) == 1 else targets
     return tuple(
         generator.sample_condition(
@@ -120,18 +118,16 @@ def _conditions(
 
 
 def pick_labels(generator: FrozenGenerator, attributes: Any, label_names: tuple[str, ...]) -> Any:
-    """The columns of `attributes` [b a], called `label_names`, that a generator's conditions need.
+    """The columns of `attributes` [b a], named `label_names`, that a generator's conditions need.
 
-    Works on arrays of the host and of the device alike.
+    Works on NumPy and JAX arrays.
     """
     columns = [label_names.index(name) for name in generator.labels]
     return attributes[:, np.asarray(columns, int)]
 
 
 def _rates(seen: objective.Seen) -> dict[str, Array]:
-    """What the losses stand for, on this batch: L2, %dis, pass rates, and the RMS of P in 8-bit
-    levels.
-    """
+    """The paper's metrics of this batch: L2, %dis, pass rates, and the RMS of P in 8-bit levels."""
     pairs = zip(seen.fakes, seen.references, strict=True)
     l2 = jnp.concatenate([jnp.square(f - r).mean((1, 2, 3)) for f, r in pairs])
     rates = {
@@ -147,7 +143,7 @@ def _rates(seen: objective.Seen) -> dict[str, Array]:
 
 
 class Verdicts(NamedTuple):
-    """What one attacker's pass over a batch of 8-bit photos gives."""
+    """Fakes of a batch of 8-bit photos, and the detectors' verdicts."""
 
     fakes: UInt8[Array, "n s s 3"]
     p_reals: tuple[Float[Array, " n"], ...]  # D(fakes), per detector
@@ -160,9 +156,7 @@ def fake_and_judge(
     photos: UInt8[Array, "b s s 3"],
     condition: Any,
 ) -> Verdicts:
-    """The attacker's G(photo, c) as 8-bit pictures (one a driving frame), and what each detector
-    says of them.
-    """
+    """G(photo, c) as 8-bit pictures, one for each driving frame, and each detector's verdicts."""
     fakes = pixels.to_uint8(generator(pixels.from_uint8(photos), condition))
     return Verdicts(fakes, judge(detectors, fakes))
 
@@ -171,5 +165,5 @@ def fake_and_judge(
 def judge(
     detectors: tuple[FrozenDetector, ...], photos: UInt8[Array, "b s s 3"]
 ) -> tuple[Float[Array, " b"], ...]:
-    """Probability of being real per detector, for 8-bit pictures."""
+    """Probabilities of being real of 8-bit pictures, per detector."""
     return tuple(detector(pixels.from_uint8(photos)) for detector in detectors)

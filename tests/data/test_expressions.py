@@ -120,6 +120,7 @@ def test_another_expression_changes_the_face_and_nothing_around_it():
     assert np.abs(blinking - neutral)[mouth].mean() < 1
 
 
+@pytest.mark.usefixtures("without_type_checks")
 @pytest.mark.parametrize("units", [np.zeros(16), np.full(17, 1.5), np.full(17, np.nan)])
 def test_action_units_that_are_none_are_refused(units):
     with pytest.raises(ValueError, match=r"expected 17 intensities in \[0, 1\]"):

@@ -283,6 +283,7 @@ def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path, colours, 
     assert os.listdir(tmp_path) == ["a.png"]
 
 
+@pytest.mark.usefixtures("without_type_checks")
 def test_pixels_that_are_not_8_bit_rgb_are_refused(tmp_path, colours):
     for wrong in (colours.astype(np.float32), colours[..., 0], np.dstack([colours, colours])):
         with pytest.raises(ValueError, match="expected uint8"):

@@ -96,6 +96,7 @@ def test_a_pair_is_the_photo_and_its_fake_under_the_same_kind_of_augmentation(ph
     np.testing.assert_array_equal(pair["attributes"], example["attributes"])
 
 
+@pytest.mark.usefixtures("without_type_checks")
 def test_ready_made_fakes_take_their_share(photo, monkeypatch):
     monkeypatch.setattr(manipulations, "augment", lambda picture, rng: picture)
     black = [Face(np.zeros((90, 80, 3), np.uint8), np.zeros(0, np.float32), "fake")]
@@ -105,25 +106,30 @@ def test_ready_made_fakes_take_their_share(photo, monkeypatch):
     assert 0.65 < np.mean(drawn) < 0.85
 
 
-def test_an_exam_asks_every_family_and_noise_of_every_face(photo):
+def test_an_evaluation_set_has_every_family_and_noise_of_every_face(photo):
     face = Face(photo, np.array([1.0, 0.0], np.float32), "a")
-    exams = [
-        pairs.make_exam("x", [face, face], ("warped", "broken"), size=32, crop=None, seed=1)
+    evaluation_sets = [
+        pairs.make_evaluation_set(
+            "x", [face, face], ("warped", "broken"), size=32, crop=None, seed=1
+        )
         for _ in range(2)
     ]
-    exam = exams[0]
-    assert exam.reals.shape == (2, 32, 32, 3)
-    assert {k: v.shape for k, v in exam.fakes.items()} == {
+    evaluation_set = evaluation_sets[0]
+    assert evaluation_set.reals.shape == (2, 32, 32, 3)
+    assert {k: v.shape for k, v in evaluation_set.fakes.items()} == {
         "warped": (2, 32, 32, 3),
         "broken": (2, 32, 32, 3),
     }
-    for name, noisy in exam.disturbed.items():
-        difference = np.abs(noisy.astype(int) - exam.reals)
+    for name, noisy in evaluation_set.disturbed.items():
+        difference = np.abs(noisy.astype(int) - evaluation_set.reals)
         assert 0 < difference.max() <= 6, name
         assert difference.mean() > 3, name
-    np.testing.assert_array_equal(exam.fakes["broken"], exams[1].fakes["broken"])
+    np.testing.assert_array_equal(
+        evaluation_set.fakes["broken"], evaluation_sets[1].fakes["broken"]
+    )
 
 
+@pytest.mark.usefixtures("without_type_checks")
 def test_unusable_requests_are_refused(photo):
     rng = np.random.default_rng(0)
     with pytest.raises(ValueError, match=r"unknown families \['swapped'\]"):
@@ -133,4 +139,4 @@ def test_unusable_requests_are_refused(photo):
     with pytest.raises(ValueError, match="expected uint8"):
         manipulations.manipulate(photo[:40], rng)
     with pytest.raises(ValueError, match="at least one"):
-        pairs.make_exam("empty", [], FAMILIES, size=32, crop=None, seed=0)
+        pairs.make_evaluation_set("empty", [], FAMILIES, size=32, crop=None, seed=0)

@@ -246,6 +246,7 @@ def test_loaders_make_pairs_of_drawn_faces():
     np.testing.assert_array_equal(first["driving"], again["driving"])
 
 
+@pytest.mark.usefixtures("without_type_checks")
 def test_unusable_requests_are_refused(photo):
     points = landmarks.canonical(64, 64)
     with pytest.raises(ValueError, match="found pixels float32"):

@@ -54,6 +54,7 @@ def test_captions_stay_inside_their_columns(tmp_path: pathlib.Path) -> None:
     assert between.max() == between.min()
 
 
+@pytest.mark.usefixtures("without_type_checks")
 @pytest.mark.parametrize(
     "panels",
     [

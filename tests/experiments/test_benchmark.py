@@ -5,8 +5,8 @@ import json
 
 import numpy as np
 import pytest
-from conftest import tiny_network
 from rich.console import Console
+from tiny_networks import tiny_network
 
 from configs import stargan
 from dfd_jax import models
@@ -44,6 +44,7 @@ def calls(ours, theirs, allowed=1e-3):
     )
 
 
+@pytest.mark.slow
 def test_a_run_writes_both_sides_and_their_ratio(tmp_path):
     benchmark.main(
         f"networks --networks resnet18 unet --size 32 --repeats 3 --out {tmp_path}".split()
@@ -99,6 +100,7 @@ def test_without_pytorch_it_says_how_to_get_it(monkeypatch):
         benchmark.main(["networks"])
 
 
+@pytest.mark.slow
 def test_a_converted_reenactment_equals_pytorch_over_a_whole_clip(console):
     found = clip.compare(128, 8, console, **SMALL_FOMM)
     assert found["frames"] == 8
@@ -112,7 +114,13 @@ def test_a_clip_that_differs_is_an_error(console, monkeypatch):
         clip.compare(128, 2, console, **SMALL_FOMM)
 
 
-@pytest.fixture(scope="module", params=[{}, {"depth": 3, "patch": 4}], ids=["pixels", "patches"])
+@pytest.fixture(
+    scope="module",
+    params=[
+        pytest.param({}, id="pixels", marks=pytest.mark.slow),
+        pytest.param({"depth": 3, "patch": 4}, id="patches"),
+    ],
+)
 def method(request):
     """Small random networks, whose detector enlarges what it gets."""
     config = stargan.get_config()

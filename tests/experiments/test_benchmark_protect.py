@@ -2,8 +2,8 @@
 
 import numpy as np
 import pytest
-from conftest import tiny_network
 from rich.console import Console
+from tiny_networks import tiny_network
 
 from configs import stargan
 from dfd_jax.method import attacks

@@ -12,9 +12,12 @@ torch = pytest.importorskip("torch", reason="PyTorch is not installed")
 
 networks = pytest.importorskip("experiments.torch_networks")
 
-pytestmark = pytest.mark.skipif(
-    not REFERENCE.is_dir(), reason="the full recordings (../shared/reference) are not here"
-)
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(
+        not REFERENCE.is_dir(), reason="the full recordings (../shared/reference) are not here"
+    ),
+]
 
 
 def logits(call, inputs):

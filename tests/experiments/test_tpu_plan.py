@@ -3,8 +3,8 @@
 import jax
 import jax.numpy as jnp
 import pytest
-from conftest import tiny_network
 from jax.sharding import NamedSharding, PartitionSpec
+from tiny_networks import tiny_network
 
 from configs import stargan
 from dfd_jax.runtime import sharding

@@ -7,8 +7,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import seeded_weights
-from conftest import NAMES, tiny_network
 from make_golden import REFERENCE, on_grid
+from tiny_networks import NAMES, tiny_network
 
 from converters import core
 from converters.__main__ import CONVERTERS
@@ -25,9 +25,6 @@ STEP_255 = 0.01 * 127.5
 DISTORTION = Objective(budget=0.0, fake=0.0, real=0.0)
 FACTS = seeded_weights.facts(CASE)
 ATTACKED = ("pgd", "ifgsm_small_start", "ifgsm_target_input")
-needs_recordings = pytest.mark.skipif(
-    not REFERENCE.is_dir(), reason="the full recordings (../shared/reference) are not here"
-)
 
 
 @functools.cache
@@ -86,12 +83,8 @@ def target(dtype=jnp.float32):
     return original(dtype).generators[0](inputs["x"], inputs["c"])
 
 
-def way(kind, steps):
-    """The attacked photos. After ten steps those of float32 are where chance led them, as a
-    gradient's sign is rounding's where it is small: in float64 they are where they should be.
-    """
-    if steps < 10:
-        return attacked(kind, steps)[0]
+def photos_attacked_in_float64(kind, steps):
+    """In float32 the sign of a tiny gradient depends on the processor's rounding."""
     with jax.enable_x64(True):
         return attacked(kind, steps, jnp.float64)[0]
 
@@ -120,19 +113,19 @@ def test_an_attack_breaks_as_much_as_the_original(kind, steps):
     distance = attacked(kind, steps)[1]
     limit = FACTS["tolerance"][f"output.mse_{name}"]["rtol"]
     assert distance == pytest.approx(arrays[f"output.mse_{name}"].item(), rel=limit)
-    theirs = arrays[f"output.x_adv_{name}"]
-    same = np.abs(on_grid("output", way(kind, steps)) - theirs) < 1e-4
-    assert same.mean() >= FACTS["attack_agreement"]["arrays"][f"x_adv_{name}"]["ask"]
 
 
-@needs_recordings
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ATTACKED)
-def test_every_attacked_pixel_agrees_in_full(kind):
-    theirs = arrays_of("x_adv")
-    for steps in (1, 2, 10):
-        same = np.abs(way(kind, steps) - theirs[f"output.x_adv_{kind}_k{steps}"]) < 1e-4
-        asked = FACTS["attack_agreement"]["arrays"][f"x_adv_{kind}_k{steps}"]["ask"]
-        assert same.mean() >= asked, steps
+@pytest.mark.parametrize("steps", [1, 2])  # after ten, paths have diverged: distances are compared
+def test_the_first_steps_change_the_pixels_that_the_original_changes(kind, steps):
+    name, photos = f"{kind}_k{steps}", photos_attacked_in_float64(kind, steps)
+    asked = FACTS["attack_agreement"]["arrays"][f"x_adv_{name}"]["ask"]
+    theirs = recording()[0][f"output.x_adv_{name}"]
+    assert (np.abs(on_grid("output", photos) - theirs) < 1e-4).mean() >= asked
+    if REFERENCE.is_dir():
+        theirs = arrays_of("x_adv")[f"output.x_adv_{name}"]
+        assert (np.abs(photos - theirs) < 1e-4).mean() >= asked
 
 
 @pytest.mark.parametrize("name", ["grad_input", "grad_target_input"])

@@ -6,7 +6,7 @@ import jax
 import numpy as np
 import optax
 import pytest
-from conftest import DETECTORS, NAMES, tiny_network
+from tiny_networks import DETECTORS, NAMES, tiny_network
 
 from dfd_jax import pixels
 from dfd_jax.data.expressions import ACTION_UNITS
@@ -62,7 +62,10 @@ def pull_of(detector):
     return jax.jit(jax.grad(lambda fakes: net.real_logits(fakes).mean()))
 
 
-@pytest.mark.parametrize("generator", GENERATORS)
+@pytest.mark.parametrize(
+    "generator",
+    [GENERATORS[0], *(pytest.param(name, marks=pytest.mark.slow) for name in GENERATORS[1:])],
+)
 def test_the_verdict_of_every_detector_reaches_p_through_the_generator(
     tiny, driven, photos, generator
 ):
@@ -111,6 +114,7 @@ def test_an_ensemble_of_all_generators_trains_in_one_program(tiny, driven, photo
     assert losses[-1] < losses[0]
 
 
+@pytest.mark.slow
 def test_each_generator_may_have_its_own_target(tiny, driven, photos):
     perturber, tx = tiny("unet"), optimizer.make_optimizer(1e-2, 8, warmup=0)
     nets = driven("ganimation"), driven("stargan")

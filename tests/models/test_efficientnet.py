@@ -100,7 +100,9 @@ def torch_logits(state, images, strides, sides, bare_stem=False):
     return functional.linear(x, state["_fc.weight"], state["_fc.bias"])
 
 
-@pytest.mark.parametrize("padding", ["running", "bare_stem"])  # a recording proves the third
+@pytest.mark.parametrize(  # a recording proves the third
+    "padding", ["running", pytest.param("bare_stem", marks=pytest.mark.slow)]
+)
 def test_logits_and_input_gradient_equal_those_of_pytorch(padding):
     torch = pytest.importorskip("torch", reason="PyTorch is not installed")
     net = random_network({**SMALL, "nominal_size": 76, "padding": padding})

@@ -79,6 +79,7 @@ def test_a_whole_clip_in_one_call_equals_frame_by_frame(net, photos, monkeypatch
     assert neighbours.min() > 1e-3  # the frames differ
 
 
+@pytest.mark.slow
 def test_the_gradient_of_a_whole_clip_is_the_sum_over_its_frames(net, photos):
     condition = net.test_condition(NO_LABELS, "shake")
     goal = pictures(2, seed=3)
@@ -181,6 +182,7 @@ def test_the_best_frame_is_the_one_in_the_same_pose(net):
     frames = pictures(6, seed=4)
     assert net.best_frame(frames, frames[3]) == 3
     assert net.best_frame(frames[::-1], frames[0]) == 5
+    assert net.with_motions({"a": frames[2:4]}, 1).best_frame(frames) == 2
 
 
 def test_poses_are_compared_without_position_and_scale():

@@ -14,6 +14,8 @@ from make_golden import REFERENCE, cut
 from converters import core, fomm
 from dfd_jax import models
 
+pytestmark = pytest.mark.slow  # a network of the published size
+
 
 @pytest.fixture(scope="module")
 def net():

@@ -316,6 +316,7 @@ def test_every_network_with_an_original_has_a_parity_case():
     assert set(models.MODELS) == compared | set(NO_RECORDING)
 
 
+@pytest.mark.slow
 @needs_recordings
 @pytest.mark.parametrize("case", CASES)
 def test_every_recorded_array_agrees_in_full(case):

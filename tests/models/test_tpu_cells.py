@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from conftest import tiny_network
+from tiny_networks import tiny_network
 
 from dfd_jax import models
 from dfd_jax.models import convolution

@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from test_tpu_rows import assert_alike, random
+from comparisons import assert_alike, random
 
 from dfd_jax.models import layers
 from dfd_jax.models.tpu import pooling, rows

@@ -4,27 +4,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from comparisons import assert_alike, random
 
 from dfd_jax.models import convolution
 from dfd_jax.models.tpu import rows
-
-
-def random(*shape, seed=0):
-    return jnp.asarray(np.random.default_rng([seed, *shape]).normal(size=shape), jnp.float32)
-
-
-def assert_alike(found, expected, *arguments):
-    """Both functions' values and gradients."""
-
-    def run(function):
-        def outputs_and_gradients(*arguments):
-            outputs, back = jax.vjp(function, *arguments)
-            return outputs, back(random(*outputs.shape, seed=9))
-
-        return jax.tree.leaves(jax.jit(outputs_and_gradients)(*arguments))
-
-    for one, other in zip(run(found), run(expected), strict=True):
-        np.testing.assert_allclose(one, other, atol=1e-5 * float(abs(other).max()) + 1e-7)
 
 
 @pytest.mark.parametrize("before_product", [False, True])

@@ -1,5 +1,7 @@
 """Multi-attentional training: what the losses ask for, and where photos are degraded."""
 
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -53,14 +55,11 @@ def test_centres_that_are_too_close_cost_what_they_lack():
 
 
 def test_the_gradient_pulls_regions_to_centres_and_apart_from_each_other():
-    @jax.jit
-    def gradient(vectors, centres, settings_margin):
-        settings = AttentionLosses(inner_margins=(0.0, 0.0), outer_margin=settings_margin)
-        return jax.grad(
-            lambda v: attention_losses.independence(v, centres, jnp.zeros(1, bool), 0.1, settings)[
-                0
-            ]
-        )(vectors)
+    @functools.partial(jax.jit, static_argnames="outer_margin")
+    def gradient(vectors, centres, outer_margin):
+        settings = AttentionLosses(inner_margins=(0.0, 0.0), outer_margin=outer_margin)
+        fixed = (centres, jnp.zeros(1, bool), jnp.float32(0.1), settings)
+        return jax.grad(lambda v: attention_losses.independence(v, *fixed)[0])(vectors)
 
     centres = jnp.stack([AXES[0], -AXES[0]])
     outside = centres[None] * 1.5

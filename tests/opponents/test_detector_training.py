@@ -1,11 +1,11 @@
-"""A detector's training step, verdict calibration and marks."""
+"""A detector's training step, verdict calibration and metrics."""
 
 import jax
 import numpy as np
 import pytest
 
 from dfd_jax import models
-from dfd_jax.data.pairs import Exam
+from dfd_jax.data.pairs import EvaluationSet
 from dfd_jax.models.frozen import Card
 from dfd_jax.opponents import detector_evaluation, detector_training
 
@@ -16,9 +16,9 @@ def pairs_of(rng, count):
     return np.stack([reals, reals + 100], axis=1).astype(np.uint8)
 
 
-def exam_of(rng, count=40):
+def evaluation_set_of(rng, count=40):
     reals, fakes = np.moveaxis(pairs_of(rng, count), 1, 0)
-    return Exam("easy", reals, np.zeros((count, 5)), {"none": reals}, {"b": fakes})
+    return EvaluationSet("easy", reals, np.zeros((count, 5)), {"none": reals}, {"b": fakes})
 
 
 @pytest.fixture(scope="module")
@@ -43,10 +43,10 @@ def trained(small):
 
 def test_training_learns_an_easy_task_and_the_averaged_weights_with_it(trained):
     net, state, losses = trained
-    exam = exam_of(np.random.default_rng(1))
+    evaluation_set = evaluation_set_of(np.random.default_rng(1))
     averaged = net.with_variables(state.averaged)
     assert np.mean(losses[-5:]) < 0.5 * np.mean(losses[:5])
-    assert detector_evaluation.selection_score(averaged, [exam])["auc"] > 0.95
+    assert detector_evaluation.selection_score(averaged, [evaluation_set])["auc"] > 0.95
     assert int(state.step) == 60
 
 
@@ -61,9 +61,12 @@ def test_the_averages_follow_the_weights_and_the_statistics(trained):
 
 def test_the_positive_class_is_the_first_of_each_pair(trained):
     net, state, _ = trained
-    exam = exam_of(np.random.default_rng(2))
+    evaluation_set = evaluation_set_of(np.random.default_rng(2))
     averaged = net.with_variables(state.averaged)
-    reals, fakes = (detector_training.score(averaged, x) for x in (exam.reals, exam.fakes["b"]))
+    reals, fakes = (
+        detector_training.score(averaged, x)
+        for x in (evaluation_set.reals, evaluation_set.fakes["b"])
+    )
     assert reals.mean() > fakes.mean()
 
 
@@ -106,33 +109,37 @@ def test_a_network_without_a_known_head_cannot_be_shifted(small):
         detector_training.shifted(headless, 1.0)
 
 
-def test_calibrated_detectors_pass_the_reals_of_every_exam(trained):
+def test_calibrated_detectors_pass_the_reals_of_every_evaluation_set(trained):
     net, state, _ = trained
     sceptical = detector_training.shifted(net.with_variables(state.averaged), -20.0)
-    exams = [exam_of(np.random.default_rng(s)) for s in (1, 2)]
-    assert detector_evaluation.marks(sceptical, exams[0])["R"] == 0.0
-    calibrated, shift = detector_evaluation.calibrated(sceptical, exams, 0.95)
+    evaluation_sets = [evaluation_set_of(np.random.default_rng(s)) for s in (1, 2)]
+    assert detector_evaluation.evaluate(sceptical, evaluation_sets[0])["R"] == 0.0
+    calibrated, shift = detector_evaluation.calibrated(sceptical, evaluation_sets, 0.95)
     assert shift > 0
-    for exam in exams:
-        assert detector_evaluation.marks(calibrated, exam)["R"] >= 0.95
+    for evaluation_set in evaluation_sets:
+        assert detector_evaluation.evaluate(calibrated, evaluation_set)["R"] >= 0.95
 
 
-def test_marks_count_every_photo_and_fake(small, photos):
-    exam = Exam("x", photos, np.zeros((8, 5)), {"n": photos}, {"a": photos, "b": photos[:4]})
-    marks = detector_evaluation.marks(small, exam)
-    counts = marks["counts"]
+def test_metrics_count_every_photo_and_fake(small, photos):
+    evaluation_set = EvaluationSet(
+        "x", photos, np.zeros((8, 5)), {"n": photos}, {"a": photos, "b": photos[:4]}
+    )
+    measured = detector_evaluation.evaluate(small, evaluation_set)
+    counts = measured["counts"]
     assert counts["tp"] + counts["fn"] == 8
     assert counts["fp"] + counts["tn"] == 12
-    assert marks["R"] == marks["R_disturbed"]["n"] == marks["q_by_family"]["a"]
-    assert marks["accuracy"] == pytest.approx((marks["R"] + 1 - marks["q"]) / 2, abs=1e-3)
+    assert measured["R"] == measured["R_disturbed"]["n"] == measured["q_by_family"]["a"]
+    assert measured["accuracy"] == pytest.approx((measured["R"] + 1 - measured["q"]) / 2, abs=1e-3)
 
 
-def test_marks_on_a_generator_cover_its_conditions(tiny, small, photos):
+def test_metrics_on_a_generator_cover_its_conditions(tiny, small, photos):
     generator = tiny("stargan")
     attributes = np.zeros((8, 5), np.float32)
-    marks = detector_evaluation.marks_on_generator(
-        small, generator, Exam("x", photos, attributes, {}, {})
+    measured = detector_evaluation.evaluate_on_generator(
+        small, generator, EvaluationSet("x", photos, attributes, {}, {})
     )
-    assert tuple(marks["q_by_condition"]) == generator.test_conditions
-    assert marks["counts"]["fp"] + marks["counts"]["tn"] == 40
-    assert marks["q"] == pytest.approx(np.mean(list(marks["q_by_condition"].values())), abs=1e-3)
+    assert tuple(measured["q_by_condition"]) == generator.test_conditions
+    assert measured["counts"]["fp"] + measured["counts"]["tn"] == 40
+    assert measured["q"] == pytest.approx(
+        np.mean(list(measured["q_by_condition"].values())), abs=1e-3
+    )

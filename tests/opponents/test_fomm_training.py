@@ -71,9 +71,9 @@ def test_keypoints_that_move_with_the_picture_cost_nothing():
         jnp.zeros((2, 3, 2)) + 0.1, jnp.broadcast_to(jnp.eye(2), (2, 3, 2, 2))
     )
     carried = bend.jacobians(after.value)
-    found = fomm_training.KeyPoints(bend.places(after.value), carried)
-    assert float(fomm_training._jacobians_differ(bend, found, after)) < 1e-5
-    other = fomm_training.KeyPoints(found.value, 2 * carried)
+    before = fomm_training.KeyPoints(bend.places(after.value), carried)
+    assert float(fomm_training._jacobians_differ(bend, before, after)) < 1e-5
+    other = fomm_training.KeyPoints(before.value, 2 * carried)
     assert float(fomm_training._jacobians_differ(bend, other, after)) == pytest.approx(
         0.25, rel=0.1
     )

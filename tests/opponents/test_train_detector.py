@@ -34,10 +34,10 @@ def tiny_config():
 def run(config, workdir):
     """Train and, unless stopped, finish. Returns whether it finished, and what was printed."""
     console = Console(file=io.StringIO(), width=100)
-    exams = detector_data.exams(config, "valid", workdir)
-    net = train_detector.train(config, workdir, exams, console)
+    evaluation_sets = detector_data.evaluation_sets(config, "valid", workdir)
+    net = train_detector.train(config, workdir, evaluation_sets, console)
     if net is not None:
-        train_detector.finish(config, workdir, net, exams, console)
+        train_detector.finish(config, workdir, net, evaluation_sets, console)
     return net is not None, console.file.getvalue()
 
 
@@ -58,22 +58,22 @@ def test_a_run_ends_with_a_loadable_detector_and_its_card(straight):
     workdir, printed = straight
     net = models.load(workdir / "detector.safetensors")
     info = net.card.info
-    marks = info["test"]["synthetic"]
-    assert all(0 <= marks[name] <= 1 for name in RATES)
-    assert sum(marks["counts"].values()) == 32
+    measured = info["test"]["synthetic"]
+    assert all(0 <= measured[name] <= 1 for name in RATES)
+    assert sum(measured["counts"].values()) == 32
     assert info["data"]["families"] == ["broken"]
     assert info["calibration"]["pass_rate"] == 0.98
     assert "train_detector" in info["command"]
-    assert f"{marks['auc']:.3f}" in printed
+    assert f"{measured['auc']:.3f}" in printed
     assert json.loads((workdir / "detector.json").read_text()) == json.loads(net.card.to_json())
 
 
 def test_the_card_tells_what_the_file_does(straight):
     workdir, _ = straight
     net = models.load(workdir / "detector.safetensors")
-    (exam,) = detector_data.exams(tiny_config(), "test", workdir)
-    marks = detector_evaluation.marks(net, exam)
-    assert marks == {k: net.card.info["test"]["synthetic"][k] for k in marks}
+    (evaluation_set,) = detector_data.evaluation_sets(tiny_config(), "test", workdir)
+    measured = detector_evaluation.evaluate(net, evaluation_set)
+    assert measured == {k: net.card.info["test"]["synthetic"][k] for k in measured}
 
 
 def test_metrics_are_logged_with_the_validation(straight):
@@ -84,9 +84,9 @@ def test_metrics_are_logged_with_the_validation(straight):
 
 
 def test_an_interrupted_run_ends_as_if_it_had_not_been(straight, tmp_path, monkeypatch):
-    def interrupting(net, exams):
+    def interrupting(net, evaluation_sets):
         os.kill(os.getpid(), signal.SIGTERM)
-        return score(net, exams)
+        return score(net, evaluation_sets)
 
     score = detector_evaluation.selection_score
     monkeypatch.setattr(detector_evaluation, "selection_score", interrupting)
@@ -102,8 +102,8 @@ def test_an_interrupted_run_ends_as_if_it_had_not_been(straight, tmp_path, monke
 
 
 def test_training_tells_ruins_from_photos(straight):
-    marks = models.load(straight[0] / "detector.safetensors").card.info["test"]["synthetic"]
-    assert marks["auc"] > 0.7
+    measured = models.load(straight[0] / "detector.safetensors").card.info["test"]["synthetic"]
+    assert measured["auc"] > 0.7
 
 
 def test_the_best_step_is_kept_not_the_last(tiny, monkeypatch):
@@ -120,7 +120,7 @@ def test_the_best_step_is_kept_not_the_last(tiny, monkeypatch):
     assert jax.tree.structure(newer["variables"]) == jax.tree.structure(state.averaged)
 
 
-def test_folders_of_fakes_are_trained_and_examined_on(tmp_path):
+def test_folders_of_fakes_are_trained_and_evaluated_on(tmp_path):
     folder = tmp_path / "fakes"
     for index in range(40):
         saving.write_photo(folder / f"{index}.png", np.zeros((20, 20, 3), np.uint8))
@@ -132,9 +132,9 @@ def test_folders_of_fakes_are_trained_and_examined_on(tmp_path):
         {"images": SyntheticFaces(1, size=16)[0].pixels}, np.random.default_rng(0)
     )
     assert pair["images"][1].mean() < 60 < pair["images"][0].mean()
-    (exam,) = detector_data.exams(config, "valid", tmp_path)
-    assert exam.fakes["ready-made"].shape[1:] == (16, 16, 3)
-    assert exam.fakes["ready-made"].max() == 0
+    (evaluation_set,) = detector_data.evaluation_sets(config, "valid", tmp_path)
+    assert evaluation_set.fakes["ready-made"].shape[1:] == (16, 16, 3)
+    assert evaluation_set.fakes["ready-made"].max() == 0
 
 
 def test_generators_make_fakes_once(tiny_zoo, tmp_path):
@@ -180,11 +180,11 @@ def test_every_variant_of_the_config_describes_a_detector(variant):
     assert models.variable_shapes(card)
 
 
-def test_region_losses_are_for_multi_attentional_detectors_alone():
-    assert train_detector.region_training(detector_config.get_config("full")) is None
-    paper = train_detector.region_training(detector_config.get_config("full_multi_attentional"))
+def test_attention_losses_are_for_multi_attentional_detectors_alone():
+    assert train_detector.attention_losses(detector_config.get_config("full")) is None
+    paper = train_detector.attention_losses(detector_config.get_config("full_multi_attentional"))
     assert paper == AttentionLosses()
-    small = train_detector.region_training(detector_config.get_config("multi_attentional"))
+    small = train_detector.attention_losses(detector_config.get_config("multi_attentional"))
     assert (small.independence, small.degradation, small.shrink) == (1.0, "blur", 0.5)
 
 

@@ -110,7 +110,7 @@ def test_photos_without_action_units_are_warped_by_their_landmarks(tmp_path):
     points = landmarks.in_square(landmarks.canonical(24, 24), images.centre_box(24, 24), 16)
     example = {"images": images.crop_resize(photo.pixels, images.centre_box(24, 24), 16)}
     example |= {"points": points, "attributes": photo.attributes}
-    made = generator_data._expressive(example, np.random.default_rng(5))
+    made = generator_data._expression_pair(example, np.random.default_rng(5))
     assert made["attributes"].any()
     assert np.any(made["images"] != example["images"])
     np.testing.assert_array_equal(

@@ -42,6 +42,7 @@ def copied(tree):
     return jax.tree.map(np.array, tree)
 
 
+@pytest.mark.usefixtures("without_type_checks")
 def test_the_penalty_is_that_of_the_scores_own_slope():
     """Of a critic that is linear in the picture the gradient is known: the penalty follows."""
     weights = np.random.default_rng(0).normal(size=(SIZE, SIZE, 3)).astype(np.float32)
@@ -51,8 +52,8 @@ def test_the_penalty_is_that_of_the_scores_own_slope():
             return (x * variables["params"]).sum((1, 2, 3))[:, None, None, None], None
 
     images, fakes = (jax.random.normal(jax.random.key(i), (2, SIZE, SIZE, 3)) for i in range(2))
-    found = wgan._gradient_penalty(Linear(), weights, images, fakes, jax.random.key(2))
-    assert float(found) == pytest.approx((np.linalg.norm(weights) - 1) ** 2, rel=1e-4)
+    penalty = wgan._gradient_penalty(Linear(), weights, images, fakes, jax.random.key(2))
+    assert float(penalty) == pytest.approx((np.linalg.norm(weights) - 1) ** 2, rel=1e-4)
 
 
 def test_the_penalty_moves_the_critic_where_nothing_else_does():

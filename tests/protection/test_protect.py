@@ -7,13 +7,11 @@ import pytest
 from PIL import ExifTags, Image
 from protect_helpers import (
     hashes,
-    photos_fixture,  # noqa: F401
     pixels,
     records,
     run,
     save,
     shared_protector,
-    workdir_fixture,  # noqa: F401
 )
 
 from dfd_jax import models, protect

@@ -8,12 +8,10 @@ import pytest
 from array_record.python.array_record_module import ArrayRecordWriter
 from protect_helpers import (
     hashes,
-    photos_fixture,  # noqa: F401
     pixels,
     records,
     run,
     save,
-    workdir_fixture,  # noqa: F401
 )
 
 from dfd_jax.data import pack

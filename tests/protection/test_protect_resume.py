@@ -13,12 +13,10 @@ import pytest
 from protect_helpers import (
     hashes,
     network,
-    photos_fixture,  # noqa: F401
     pixels,
     records,
     run,
     save,
-    workdir_fixture,  # noqa: F401
 )
 
 from dfd_jax import models, protect
@@ -124,7 +122,7 @@ def test_stopping_and_continuing_equals_never_stopping(workdir, tmp_path):
     while lines_of(output / "manifest.jsonl") < 6 and process.poll() is None:
         time.sleep(0.01)
     process.send_signal(signal.SIGINT)
-    shown, _ = process.communicate(timeout=120)
+    shown, _ = process.communicate(timeout=600)
     assert 6 <= lines_of(output / "manifest.jsonl") < 40
     assert process.returncode == 130
     assert "run the same command again" in shown

@@ -1,8 +1,8 @@
 """Two processes of four devices each train as one process of eight does, and stop together."""
 
+import re
 import signal
 import socket
-import time
 
 import numpy as np
 import pytest
@@ -46,7 +46,8 @@ def start_two(zoo, photos, workdir):
     ]
 
 
-def ended(pair, seconds=120):
+def ended(pair, seconds=runs.PATIENCE):
+    """What each has printed; fails if one of them hangs."""
     return [process.communicate(timeout=seconds)[0] for process in pair]
 
 
@@ -55,22 +56,21 @@ def test_stopped_killed_and_resumed_by_two_processes_equals_one(
     tiny_zoo, photos, straight, tmp_path
 ):
     pair = start_two(tiny_zoo, photos, tmp_path)
-    runs.wait_for_step(pair[0], tmp_path, 3)
+    runs.wait_for_step(pair[0], tmp_path, 1)
     pair[1].send_signal(signal.SIGTERM)  # only one of them is asked
     outputs = ended(pair)
     assert [p.returncode for p in pair] == [0, 0], outputs
-    assert "asked by another process: stopped after step 10" in outputs[0]
+    stopped = int(re.search(r"stopped after step (\d+)", outputs[0])[1])
+    assert stopped in (10, 20)  # they agree every ten steps
     spoken = [line for line in outputs[1].splitlines() if "peer ranks" not in line]
     assert spoken == []  # only the first process shows anything
-    assert list(losses(tmp_path)) == list(range(1, 11))
+    assert list(losses(tmp_path)) == list(range(1, stopped + 1))
 
     pair = start_two(tiny_zoo, photos, tmp_path)
-    runs.wait_for_step(pair[0], tmp_path, 14)
+    runs.wait_for_step(pair[0], tmp_path, stopped + 2)
     pair[1].kill()
-    began = time.monotonic()
-    outputs = ended(pair)
+    outputs = ended(pair)  # the other one does not wait for it for ever
     assert pair[0].returncode != 0, outputs
-    assert time.monotonic() - began < 3 * processes.LOST_AFTER
 
     with pytest.raises(ValueError, match="processes: saved 2, now 1"):
         train.train(runs.tiny_config(tiny_zoo, photos, STEPS), tmp_path, Console(quiet=True))

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
-from conftest import NAMES
+from tiny_networks import NAMES, tiny_network
 
 from dfd_jax.method import channel
 from dfd_jax.method.budget import Budget
@@ -16,13 +16,13 @@ from dfd_jax.training import optimizer, steps
 from dfd_jax.training.state import create_state
 
 
-@pytest.fixture
-def setting(tiny):
-    perturber = tiny("unet")
+@pytest.fixture(scope="module")
+def setting():
+    perturber = tiny_network("unet")
     tx = optimizer.make_optimizer(1e-2, 20, warmup=0)
     against = Opponents(
-        (tiny("stargan"),),
-        (tiny("resnet18"), tiny("xception", size=32)),
+        (tiny_network("stargan"),),
+        (tiny_network("resnet18"),),
         (channel.CropResize.of_side(16, 16), channel.CropResize.of_side(40, 16)),
     )
     step = steps.make_train_step(perturber, tx, Budget(), Objective(budget=10.0), NAMES)
@@ -90,8 +90,15 @@ def test_frozen_weights_are_untouched_and_no_part_of_the_state(setting, photos):
     assert jax.tree.structure(state.params) == same
 
 
-@pytest.mark.parametrize("detector", ["resnet18", "xception"])
-@pytest.mark.parametrize("perturber", ["unet", "resnet_perturber"])
+@pytest.mark.parametrize(
+    ("perturber", "detector"),
+    [
+        ("unet", "xception"),
+        pytest.param("resnet_perturber", "xception", marks=pytest.mark.slow),
+        pytest.param("unet", "resnet18", marks=pytest.mark.slow),
+        ("resnet_perturber", "resnet18"),
+    ],
+)
 def test_gradients_reach_every_parameter_through_each_detector(tiny, photos, detector, perturber):
     net, tx = tiny(perturber), optimizer.make_optimizer(1e-3, 5)
     weights = Objective(distortion=0.0, budget=0.0)

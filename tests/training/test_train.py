@@ -13,7 +13,7 @@ from rich.console import Console
 
 from dfd_jax import evaluate, models, train
 from dfd_jax.data import images, landmarks
-from dfd_jax.training import metrics_log, setup
+from dfd_jax.training import metrics_log, photo_source
 
 
 @pytest.fixture(scope="module")
@@ -69,7 +69,7 @@ def test_stopped_killed_and_resumed_equals_straight(tiny_zoo, photos, finished, 
     run = runs.start(tiny_zoo, photos, tmp_path)
     runs.wait_for_step(run, tmp_path, 1)
     run.send_signal(signal.SIGTERM)
-    output, _ = run.communicate(timeout=240)
+    output, _ = run.communicate(timeout=runs.PATIENCE)
     assert run.returncode == 0, output
     assert "SIGTERM: stopped after step" in output
 
@@ -79,7 +79,7 @@ def test_stopped_killed_and_resumed_equals_straight(tiny_zoo, photos, finished, 
     run.communicate()
 
     run = runs.start(tiny_zoo, photos, tmp_path)
-    output, _ = run.communicate(timeout=240)
+    output, _ = run.communicate(timeout=runs.PATIENCE)
     assert run.returncode == 0, output
     assert "continuing from step" in output
     assert weights_of(tmp_path) == weights_of(finished[0])
@@ -166,9 +166,9 @@ def test_photos_are_shown_in_other_poses_too(photos):
     photo = images.read_rgb(photos / "000.png")[:16, :16]
     points = landmarks.in_square(landmarks.canonical(24, 24), images.centre_box(24, 24), 16)
     example = {"images": photo, "points": points, "attributes": np.ones(5)}
-    shown = [setup._posed(example, np.random.default_rng(i)) for i in range(30)]
+    shown = [photo_source._turn(example, np.random.default_rng(i)) for i in range(30)]
     same = sum(np.array_equal(each["images"], photo) for each in shown)
     assert 3 <= same <= 20
     assert all(set(each) == {"images", "attributes"} for each in shown)
-    again = setup._posed(example, np.random.default_rng(7))
+    again = photo_source._turn(example, np.random.default_rng(7))
     np.testing.assert_array_equal(again["images"], shown[7]["images"])

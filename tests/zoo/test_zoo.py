@@ -18,7 +18,7 @@ def test_the_card_says_what_it_is_for_from_what_data_and_how_it_was_made(name):
     card = models.load(f"zoo:{name}").card
     info = card.info
     assert info.get("purpose") or info.get("limits")
-    assert zoo.trained_on(card) not in ("", zoo.wording.MISSING)
+    assert zoo.trained_on(card) not in ("", zoo.formatting.MISSING)
     if card.source:  # a converted checkpoint: its own training, and which file it was
         assert info["trained_with"]
         assert len(card.source["sha256"]) == 64

@@ -1,7 +1,7 @@
 """The small generators that ship do what their cards say, on photos they have not seen."""
 
 import pytest
-from conftest import SHARED
+from tiny_networks import SHARED
 
 from configs import generator_fomm, generator_ganimation
 from dfd_jax import models
@@ -30,12 +30,14 @@ def test_it_changes_the_portraits_as_its_card_says(name, tmp_path):
         assert found[key] == pytest.approx(value, rel=0.05), key
 
 
+@pytest.mark.slow
 def test_a_reenacted_drawn_face_is_nearer_to_the_driving_one_than_the_photo_is(tmp_path):
     found, card = measured("fomm", tmp_path, kind="synthetic", drawn=64)
     assert found["reenacted_255"] < found["copied_255"]
     assert "defended against" in card.info["purpose"]
 
 
+@pytest.mark.slow
 def test_every_expression_changes_a_drawn_face_and_leaves_most_of_it(tmp_path):
     found, card = measured("ganimation", tmp_path, kind="synthetic", drawn=64)
     assert all(0.5 < change < 20 for change in found["change_255"].values())

@@ -8,7 +8,7 @@ import hashlib
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from conftest import NAMES, SHARED
+from tiny_networks import NAMES, SHARED
 
 from dfd_jax import models, pixels
 from dfd_jax.data import faces

@@ -30,7 +30,7 @@ def amplified(
     return np.clip(np.round(levels), 0, 255).astype(np.uint8)
 
 
-Panels = Sequence[Mapping[str, UInt8[np.ndarray, "h w 3"]]]
+Panels = Sequence[Mapping[str, UInt8[np.ndarray, "_ _ 3"]]]
 
 
 def save_grid(path: str | os.PathLike[str], panels: Panels, scale: float = 1.0) -> None:

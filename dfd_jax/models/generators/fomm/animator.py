@@ -132,13 +132,19 @@ class FOMM(FrozenGenerator):
         frames = parts * clips.lengths[chosen][:, None] // (2 * self.frames_per_photo)
         return _motion(clips, chosen, frames)
 
-    def best_frame(self, frames: Frames, driving_first: Frame) -> int:
-        """Index of the frame whose pose is nearest to a driving clip's first frame [h w 3].
+    def best_frame(self, frames: Frames, driving_first: Frame | None = None) -> int:
+        """Index of the frame whose pose is nearest to a driving clip's first frame [h w 3] (None:
+        that of the first clip it has).
 
         Poses are keypoints, centred and scaled to one hull area. Movement relative to the first
         frame transfers best to a photo in the same pose.
         """
-        target = _detect_all(self, driving_first[None]).value[0]
+        if driving_first is not None:
+            target = _detect_all(self, driving_first[None]).value[0]
+        elif self.clips is not None:
+            target = self.clips.points.value[0, 0]
+        else:
+            raise ValueError("no driving clip to compare with: give it some with with_motions")
         return int(motion.distances(_detect_all(self, frames).value, target).argmin())
 
     def _known(self, labels: Float[Array, "b a"], target: str) -> Clips:

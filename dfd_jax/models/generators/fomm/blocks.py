@@ -24,11 +24,13 @@ class ConvBlock(nn.Module):
     dtype: Any = jnp.float32
 
     @nn.compact
-    def __call__(self, x: Float[Array, "b h w c"]) -> Float[Array, "b H W features"]:
+    def __call__(
+        self, x: Float[Array, "b h w c"], train: bool = False
+    ) -> Float[Array, "b H W features"]:
         if self.resample == "up":
             x = double(x)
         x = convolution(self.features, self.size, self.size // 2, self.dtype, "conv")(x)
-        x = nn.relu(layers.BatchNorm(dtype=self.dtype, name="norm")(x, False))
+        x = nn.relu(layers.BatchNorm(dtype=self.dtype, name="norm")(x, train))
         return halve(x) if self.resample == "down" else x
 
 
@@ -38,10 +40,10 @@ class ResidualBlock(nn.Module):
     dtype: Any = jnp.float32
 
     @nn.compact
-    def __call__(self, x: Float[Array, "b h w c"]) -> Float[Array, "b h w c"]:
+    def __call__(self, x: Float[Array, "b h w c"], train: bool = False) -> Float[Array, "b h w c"]:
         y = x
         for number in (1, 2):
-            y = nn.relu(layers.BatchNorm(dtype=self.dtype, name=f"norm{number}")(y, False))
+            y = nn.relu(layers.BatchNorm(dtype=self.dtype, name=f"norm{number}")(y, train))
             y = convolution(x.shape[-1], 3, 1, self.dtype, f"conv{number}")(y)
         return x + y
 
@@ -58,17 +60,17 @@ class Hourglass(nn.Module):
     dtype: Any = jnp.float32
 
     @nn.compact
-    def __call__(self, x: Float[Array, "b h w c"]) -> Float[Array, "b h w d"]:
+    def __call__(self, x: Float[Array, "b h w c"], train: bool = False) -> Float[Array, "b h w d"]:
         def block(name: str, level: int, resample: Literal["up", "down"]) -> ConvBlock:
             features = min(self.max_features, self.block_expansion * 2**level)
             return ConvBlock(features, resample=resample, dtype=self.dtype, name=name)
 
         skips = [x.astype(self.dtype)]
         for level in range(self.num_blocks):
-            skips.append(block(f"encoder.down_blocks.{level}", level + 1, "down")(skips[-1]))
+            skips.append(block(f"encoder.down_blocks.{level}", level + 1, "down")(skips[-1], train))
         x = skips.pop()
         for number, level in enumerate(reversed(range(self.num_blocks))):
-            x = block(f"decoder.up_blocks.{number}", level, "up")(x)
+            x = block(f"decoder.up_blocks.{number}", level, "up")(x, train)
             x = jnp.concatenate([x, skips.pop()], axis=-1)
         return x
 

@@ -34,7 +34,11 @@ class DenseMotion(nn.Module):
 
     @nn.compact
     def __call__(
-        self, photos: Float[Array, "b h w 3"], source: KeyPoints, driving: KeyPoints
+        self,
+        photos: Float[Array, "b h w 3"],
+        source: KeyPoints,
+        driving: KeyPoints,
+        train: bool = False,
     ) -> Flow:
         photos = warp.shrink(photos, self.factor)
         self.sow("intermediates", "down", photos)
@@ -48,7 +52,7 @@ class DenseMotion(nn.Module):
         x = x.reshape(b, h, w, -1)  # (heat, r, g, b) of the background, then of each keypoint
         x = Hourglass(
             self.block_expansion, self.num_blocks, self.max_features, self.dtype, name="hourglass"
-        )(x)
+        )(x, train)
         wide = motions.dtype
         mask = convolution(motions.shape[1], 7, 3, self.dtype, "mask")(x).astype(wide)
         mask = jax.nn.softmax(mask, axis=-1)

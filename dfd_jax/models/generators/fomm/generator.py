@@ -22,12 +22,14 @@ class Encoder(nn.Module):
     dtype: Any = jnp.float32
 
     @nn.compact
-    def __call__(self, photos: Float[Array, "b h w 3"]) -> Float[Array, "b h4 w4 c"]:
-        x = ConvBlock(self.block_expansion, size=7, dtype=self.dtype, name="first")(photos)
+    def __call__(
+        self, photos: Float[Array, "b h w 3"], train: bool = False
+    ) -> Float[Array, "b h4 w4 c"]:
+        x = ConvBlock(self.block_expansion, size=7, dtype=self.dtype, name="first")(photos, train)
         for number in range(self.num_down_blocks):
             features = min(self.max_features, self.block_expansion * 2 ** (number + 1))
             name = f"down_blocks.{number}"
-            x = ConvBlock(features, resample="down", dtype=self.dtype, name=name)(x)
+            x = ConvBlock(features, resample="down", dtype=self.dtype, name=name)(x, train)
         return x
 
 
@@ -41,14 +43,16 @@ class Decoder(nn.Module):
     dtype: Any = jnp.float32
 
     @nn.compact
-    def __call__(self, x: Float[Array, "b h4 w4 c"]) -> Float[Array, "b h w 3"]:
+    def __call__(
+        self, x: Float[Array, "b h4 w4 c"], train: bool = False
+    ) -> Float[Array, "b h w 3"]:
         for number in range(self.num_bottleneck_blocks):
-            x = ResidualBlock(dtype=self.dtype, name=f"bottleneck.r{number}")(x)
+            x = ResidualBlock(dtype=self.dtype, name=f"bottleneck.r{number}")(x, train)
         for number in range(self.num_down_blocks):
             level = self.num_down_blocks - number - 1
             features = min(self.max_features, self.block_expansion * 2**level)
             name = f"up_blocks.{number}"
-            x = ConvBlock(features, resample="up", dtype=self.dtype, name=name)(x)
+            x = ConvBlock(features, resample="up", dtype=self.dtype, name=name)(x, train)
         x = convolution(3, 7, 3, self.dtype, "final")(x)
         return jax.nn.sigmoid(x.astype(jnp.promote_types(x.dtype, jnp.float32)))
 
@@ -66,21 +70,31 @@ class Generator(nn.Module):
         nn.share_scope(self, self.encoder)
         nn.share_scope(self, self.decoder)
 
-    def encode(self, photos: Float[Array, "b h w 3"]) -> Float[Array, "b h4 w4 c"]:
+    def encode(
+        self, photos: Float[Array, "b h w 3"], train: bool = False
+    ) -> Float[Array, "b h4 w4 c"]:
         """Features of photos in [0, 1]."""
-        return self.encoder(photos)
+        return self.encoder(photos, train)
 
-    def flow(self, photos: Float[Array, "b h w 3"], source: KeyPoints, driving: KeyPoints) -> Flow:
+    def flow(
+        self,
+        photos: Float[Array, "b h w 3"],
+        source: KeyPoints,
+        driving: KeyPoints,
+        train: bool = False,
+    ) -> Flow:
         """The dense motion that takes keypoints `source` of photos in [0, 1] to `driving`."""
-        return self.dense_motion_network(photos, source, driving)
+        return self.dense_motion_network(photos, source, driving, train)
 
-    def decode(self, features: Float[Array, "b h4 w4 c"], flow: Flow) -> Float[Array, "b h w 3"]:
+    def decode(
+        self, features: Float[Array, "b h4 w4 c"], flow: Flow, train: bool = False
+    ) -> Float[Array, "b h w 3"]:
         """Images in (0, 1) of the features moved along the flow, dimmed where nothing is known."""
         h, w = features.shape[1:3]
         x = self.deform(features, flow)
         if flow.occlusion_map is not None:
             x = x * warp.resize_bilinear(flow.occlusion_map, h, w).astype(x.dtype)
-        return self.decoder(x)
+        return self.decoder(x, train)
 
     def deform(self, maps: Float[Array, "b h w c"], flow: Flow) -> Float[Array, "b h w c"]:
         """Images or features of any size, looked up where the flow says."""

@@ -31,12 +31,12 @@ class KeypointDetector(nn.Module):
     dtype: Any = jnp.float32
 
     @nn.compact
-    def __call__(self, x: Float[Array, "b h w 3"]) -> KeyPoints:
+    def __call__(self, x: Float[Array, "b h w 3"], train: bool = False) -> KeyPoints:
         x = warp.shrink(x, self.factor)
         self.sow("intermediates", "down", x)
         x = Hourglass(
             self.block_expansion, self.num_blocks, self.max_features, self.dtype, name="predictor"
-        )(x)
+        )(x, train)
         logits = convolution(self.num_kp, HEAD_SIZE, 0, self.dtype, "kp")(x)
         b, h, w, k = logits.shape
         logits = logits.astype(jnp.promote_types(logits.dtype, jnp.float32)).reshape(b, h * w, k)

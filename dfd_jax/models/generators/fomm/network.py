@@ -24,6 +24,7 @@ class FirstOrderMotionModel(nn.Module):
     `align_corners=False` is what the authors' code computes on PyTorch 1.3 and later, True what it
     computed when the weights were published. `relative` and `adapt_movement_scale` say how a
     driving clip is followed, see motion.normalize_kp; the network itself does not use them.
+    With `train` its batch norms use the batch's statistics and update the stored ones.
     """
 
     num_kp: int = 10
@@ -64,23 +65,33 @@ class FirstOrderMotionModel(nn.Module):
         )
         self.generator = self._generator()
 
-    def keypoints(self, images: Float[Array, "b h w 3"]) -> KeyPoints:
+    def keypoints(self, images: Float[Array, "b h w 3"], train: bool = False) -> KeyPoints:
         """Keypoints of images in [0, 1]. ValueError if the sides do not fit the network."""
         self._check(images)
-        return self.kp_detector(images)
+        return self.kp_detector(images, train)
 
-    def encode(self, photos: Float[Array, "b h w 3"]) -> Float[Array, "b h4 w4 c"]:
+    def encode(
+        self, photos: Float[Array, "b h w 3"], train: bool = False
+    ) -> Float[Array, "b h4 w4 c"]:
         """The generator's features of photos in [0, 1], the same for every frame."""
         self._check(photos)
-        return self.generator.encode(photos)
+        return self.generator.encode(photos, train)
 
-    def flow(self, photos: Float[Array, "b h w 3"], source: KeyPoints, driving: KeyPoints) -> Flow:
+    def flow(
+        self,
+        photos: Float[Array, "b h w 3"],
+        source: KeyPoints,
+        driving: KeyPoints,
+        train: bool = False,
+    ) -> Flow:
         """The dense motion that takes keypoints `source` of photos in [0, 1] to `driving`."""
-        return self.generator.flow(photos, source, driving)
+        return self.generator.flow(photos, source, driving, train)
 
-    def decode(self, features: Float[Array, "b h4 w4 c"], flow: Flow) -> Float[Array, "b h w 3"]:
+    def decode(
+        self, features: Float[Array, "b h4 w4 c"], flow: Flow, train: bool = False
+    ) -> Float[Array, "b h w 3"]:
         """Images in (0, 1): the features of `encode`, moved along the flow."""
-        return self.generator.decode(features, flow)
+        return self.generator.decode(features, flow, train)
 
     def deform(self, images: Float[Array, "b h w c"], flow: Flow) -> Float[Array, "b h w c"]:
         """Images looked up where the flow says: what of a photo is only moved."""
