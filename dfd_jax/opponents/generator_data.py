@@ -9,7 +9,7 @@ from jax.sharding import Mesh
 from jaxtyping import Float, UInt8
 
 from dfd_jax.data import action_units, celeba, faces, landmarks, pipeline, warps
-from dfd_jax.evaluation.scoring import Subject
+from dfd_jax.data.face_photos import FacePhotos
 from dfd_jax.models.frozen import FrozenGenerator
 from dfd_jax.models.generators.fomm import FOMM
 from dfd_jax.opponents import fomm_training
@@ -49,11 +49,11 @@ def held_out(config: Config, workdir: pathlib.Path) -> Held:
         seed=config.seed,
         skipped_file=workdir / "skipped.txt",
     )
-    subject, size = Subject.from_faces(found, config.data.crop or None), config.data.size
-    pairs = zip(found, subject.boxes, strict=True)
+    photos, size = FacePhotos.from_faces(found, config.data.crop or None), config.data.size
+    pairs = zip(found, photos.boxes, strict=True)
     known = [(face.points, box) for face, box in pairs if face.points is not None]  # all of them
     points = [landmarks.in_square(of_face, box, size) for of_face, box in known]
-    return Held(subject.crops(size), subject.attributes, np.stack(points))
+    return Held(photos.crops(size), photos.attributes, np.stack(points))
 
 
 def labelled(config: Config, split: str) -> faces.FaceSource:
