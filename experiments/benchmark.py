@@ -19,13 +19,16 @@ from typing import Any, NamedTuple
 
 from rich.console import Console
 
-from experiments import pages, timing
+from experiments import charts
+from experiments.benchmarks import page as pages
+from experiments.benchmarks import timing
+from experiments.benchmarks.page import Page
 
 RESULTS = pathlib.Path(__file__).parent / "results"
 
 
 class Part(NamedTuple):
-    """A module `experiments.benchmark_NAME` with `run(args, console) → (result, Page)`."""
+    """A module `experiments.benchmarks.NAME` with `run(args, console) → (result, Page)`."""
 
     about: str
     needs_torch: bool = True
@@ -103,7 +106,7 @@ def main(argv: list[str] | None = None) -> None:
     command_line.keep_compiled()
     memory.keep_freed()  # as every command does; PyTorch gains from it too
     for name in names:
-        part = importlib.import_module(f"experiments.benchmark_{name}")  # starts JAX, and PyTorch
+        part = importlib.import_module(f"experiments.benchmarks.{name}")  # starts JAX, and PyTorch
         about = setting(args)
         result, page = part.run(args, console)
         pages.show(page, console)
@@ -137,13 +140,13 @@ def setting(args: argparse.Namespace) -> dict[str, Any]:
     }
 
 
-def write(path: pathlib.Path, result: dict[str, Any], page: pages.Page) -> None:
+def write(path: pathlib.Path, result: dict[str, Any], page: Page) -> None:
     """PATH.json and PATH.md, and PATH.svg if there is something to draw."""
     path.parent.mkdir(parents=True, exist_ok=True)
     path.with_suffix(".json").write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
-    picture = path.with_suffix(".svg") if page.bars else None
+    picture = path.with_suffix(".svg") if page.chart.bars else None
     if picture:
-        picture.write_text(pages.drawing(page), encoding="utf-8")
+        picture.write_text(charts.drawing(page.title, page.chart), encoding="utf-8")
     text = pages.markdown(page, result["setting"], picture and picture.name)
     path.with_suffix(".md").write_text(text, encoding="utf-8")
 

@@ -17,8 +17,8 @@ from dfd_jax.runtime import sharding
 from dfd_jax.runtime.config import Config
 from dfd_jax.training import setup, steps
 from dfd_jax.training.state import TrainState, create_state
-from experiments import full_size
-from experiments.benchmark_weights import seeded_arrays
+from experiments.benchmarks import full_size
+from experiments.benchmarks.seeded_weights import seeded_arrays
 
 BATCHES = {"zoo": 8, "full": 2}  # photos in a training step, by scale
 FULL_SIZE = 128  # of StarGAN as its authors publish it

@@ -22,10 +22,10 @@ from dfd_jax.data.synthetic import FaceParameters
 from dfd_jax.data.synthetic.motions import render_motion
 from dfd_jax.models.frozen import Card
 from dfd_jax.models.generators.fomm import FOMM
-from experiments import benchmark_networks as networks
 from experiments import torch_networks as theirs
-from experiments.benchmark_weights import seeded_arrays
-from experiments.pages import Page
+from experiments.benchmarks import networks as networks
+from experiments.benchmarks.page import Page
+from experiments.benchmarks.seeded_weights import seeded_arrays
 
 MOTION = "yaw"
 ALLOWED = 2e-4  # on [0, 1], what the recordings of the original ask for

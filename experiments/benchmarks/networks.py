@@ -19,10 +19,12 @@ from dfd_jax import models
 from dfd_jax.models import warp
 from dfd_jax.models.frozen import Card
 from dfd_jax.models.generators.fomm import KeyPoints
-from experiments import pages, timing
 from experiments import torch_networks as theirs
-from experiments.benchmark_weights import seeded_arrays
-from experiments.pages import Page
+from experiments.benchmarks import page as pages
+from experiments.benchmarks import timing
+from experiments.benchmarks.page import Page
+from experiments.benchmarks.seeded_weights import seeded_arrays
+from experiments.charts import Bar, Chart
 
 Arrays = tuple[np.ndarray, ...]  # the image first, NHWC, then conditions
 FORMATS = {"contiguous": torch.contiguous_format, "channels last": torch.channels_last}
@@ -113,12 +115,13 @@ def _page(rows: list[dict[str, Any]]) -> Page:
     )
     headings = ("network", "side", "batch", "what", "ours", "PyTorch", "ratio", "difference")
     bars = [
-        pages.Bar(f"{row['network']}, {row['what']}", (row["ours"], row["torch"]))
+        Bar(f"{row['network']}, {row['what']}", (row["ours"], row["torch"]))
         for row in rows
         if "ours" in row
     ]
-    title, legend = "Every network beside PyTorch", ("ours", "PyTorch")
-    return Page(title, note, headings, list(map(_cells, rows)), bars, legend, "ms")
+    chart = Chart(bars, ("ours", "PyTorch"), "ms")
+    lines = list(map(_cells, rows))
+    return Page("Every network beside PyTorch", note, headings, lines, chart)
 
 
 def _cells(row: dict[str, Any]) -> list[str]:
@@ -242,7 +245,7 @@ def torch_state(arrays: dict[str, np.ndarray]) -> dict[str, torch.Tensor]:
 
 
 def compare(calls: Calls, batch: int, repeats: int, clock: str) -> dict[str, Any]:
-    """Times in ms per photo, alternating. ValueError if the sides differ by more than allowed."""
+    """Spread in ms per photo, alternating. ValueError if the sides differ by more than allowed."""
     ours = calls.ours()
     differences = {name: _difference(ours, call()) for name, call in calls.theirs.items()}
     agreeing = {n: c for n, c in calls.theirs.items() if differences[n] <= calls.allowed}

@@ -10,11 +10,11 @@ from flax import traverse_util
 
 from dfd_jax.models.frozen import FrozenDetector, FrozenGenerator
 from dfd_jax.training import optimizer, setup
-from experiments import torch_disrupter
 from experiments import torch_networks as theirs
-from experiments.benchmark_method import Draw, Method
-from experiments.benchmark_networks import FORMATS, torch_state
-from experiments.torch_disrupter import CropResize, Drawn, Opponents, TrainStep
+from experiments.benchmarks import torch_steps
+from experiments.benchmarks.method import Draw, Method
+from experiments.benchmarks.networks import FORMATS, torch_state
+from experiments.benchmarks.torch_steps import CropResize, Drawn, Opponents, TrainStep
 
 NETWORKS: dict[str, Callable[..., torch.Tensor]] = {
     "xception": theirs.xception,
@@ -85,7 +85,7 @@ def generator_of(net: FrozenGenerator, layout: torch.memory_format) -> Callable[
     """StarGAN: images and conditions → fakes."""
     state = _placed(torch_state(_flat(net.variables)), layout)
     size = net.card.input_size
-    return lambda x, c: theirs.stargan(state, torch_disrupter.sized(x, size), c)
+    return lambda x, c: theirs.stargan(state, torch_steps.sized(x, size), c)
 
 
 def _detector(net: FrozenDetector, layout: torch.memory_format) -> Callable[..., torch.Tensor]:
@@ -94,8 +94,8 @@ def _detector(net: FrozenDetector, layout: torch.memory_format) -> Callable[...,
     assert real is not None
 
     def judge(x: torch.Tensor) -> torch.Tensor:
-        logits = forward(state, torch_disrupter.sized(x, size))
-        return torch_disrupter.real_logits(logits, real)
+        logits = forward(state, torch_steps.sized(x, size))
+        return torch_steps.real_logits(logits, real)
 
     return judge
 

@@ -13,10 +13,12 @@ from rich.console import Console
 
 from dfd_jax.runtime import sharding
 from dfd_jax.training import setup
-from experiments import benchmark_method as methods
-from experiments import pages, timing, torch_twins
-from experiments.benchmark_method import Method
-from experiments.pages import Page
+from experiments.benchmarks import method as methods
+from experiments.benchmarks import page as pages
+from experiments.benchmarks import timing, torch_side
+from experiments.benchmarks.method import Method
+from experiments.benchmarks.page import Page
+from experiments.charts import Bar, Chart
 
 TARGET = 1.2  # ours over PyTorch's, photos a second
 DRAWS = 64  # steps whose draws are known beforehand; then they begin anew
@@ -80,11 +82,9 @@ def page(what: str, about: str, rows: list[dict[str, Any]]) -> Page:
         "eagerly, its frozen weights take no gradient, under its fastest memory format and number "
         "of threads. Difference: relative L2 of the gradients of both sides, checked before."
     )
-    bars = [
-        pages.Bar(f"{row['scale']}, {row['size']} px", (row["ours"], row["torch"])) for row in rows
-    ]
+    bars = [Bar(f"{row['scale']}, {row['size']} px", (row["ours"], row["torch"])) for row in rows]
     title = f"{what} beside PyTorch"
-    return Page(title, note, headings, lines, bars, ("ours", "PyTorch"), "photos/s")
+    return Page(title, note, headings, lines, Chart(bars, ("ours", "PyTorch"), "photos/s"))
 
 
 class Pair:
@@ -113,12 +113,12 @@ class Pair:
 
     def theirs(self) -> dict[str, Callable[[], Any]]:
         """The same in PyTorch, by memory format and number of threads."""
-        return torch_twins.each_way(self._twin)
+        return torch_side.each_way(self._twin)
 
     def _twin(self, layout: Any) -> Callable[[], Any]:
-        twin = torch_twins.train_step(self.method, layout)
-        photos = torch_twins.images(self.batch["images"], layout)
-        drawn = [torch_twins.drawn(each) for each in self.drawn]
+        twin = torch_side.train_step(self.method, layout)
+        photos = torch_side.images(self.batch["images"], layout)
+        drawn = [torch_side.drawn(each) for each in self.drawn]
         return lambda: twin.step(photos, drawn[twin.count % DRAWS])
 
     def check(self) -> dict[str, float]:
@@ -131,12 +131,12 @@ class Pair:
             state = dataclasses.replace(self.method.state(keep), step=jnp.int32(number))
             state, logged = step(state, self.method.against, batch, self.key)
             ours: Any = traverse_util.flatten_dict({"params": state.opt_state}, sep="/")
-            loss, theirs = torch_twins.loss_and_gradient(
+            loss, theirs = torch_side.loss_and_gradient(
                 self.method, self.batch["images"], self.drawn[number]
             )
             differences = {
                 "loss": abs(float(logged["loss"]) / loss - 1),
-                "gradient": timing.relative_l2(torch_twins.joined(ours), theirs),
+                "gradient": timing.relative_l2(torch_side.joined(ours), theirs),
             }
             found = {name: max(value, differences[name]) for name, value in found.items()}
         if not (found["loss"] <= SAME_LOSS and found["gradient"] <= SAME_GRADIENT):

@@ -13,8 +13,8 @@ from dfd_jax.method import attacks
 from dfd_jax.method.forward import Opponents
 from dfd_jax.method.protector import Protector
 from dfd_jax.models.frozen import FrozenGenerator
-from experiments import timing
-from experiments.timing import Times
+from experiments.benchmarks import timing
+from experiments.charts import Spread
 
 BATCHES = (1, 4, 16, 64)
 
@@ -54,12 +54,12 @@ def timed(both: Mapping[str, Callable[[], Any]], repeats: int, clock: str, photo
     return timing.alternated(both, repeats, clock, photos)
 
 
-def ratio(found: Mapping[str, Times]) -> float:
+def ratio(found: Mapping[str, Spread]) -> float:
     """How many times P is as fast as PGD."""
     return found["pgd"]["median"] / found["p"]["median"]
 
 
-def at_best(by_batch: Mapping[int, Mapping[str, Times]]) -> dict[str, Times]:
+def at_best(by_batch: Mapping[int, Mapping[str, Spread]]) -> dict[str, Spread]:
     """Each one's fastest batch."""
     return {
         name: min((found[name] for found in by_batch.values()), key=lambda of: of["median"])
