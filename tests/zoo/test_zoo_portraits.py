@@ -79,7 +79,7 @@ def test_a_detector_judges_the_portraits_and_the_fakes_of_them_as_its_card_says(
 
 def test_the_disrupter_breaks_what_its_card_says(networks, portraits, originals):
     net = models.load("zoo:disrupter_stargan")
-    told = next(each for each in net.card.info["test"]["crop_sizes"] if each["side"] == 64)
+    told = next(each for each in net.card.info["test"]["regions"] if each["side"] == 64)
     squares = portraits.crops(64)
     protected = np.stack(Protector(net).protect_many(list(squares)))
     assert np.abs(protected.astype(int) - squares).max() == told["linf_255"]
