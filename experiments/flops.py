@@ -4,7 +4,7 @@ The least that one step of Eq. 7 can take, counted from the forward passes F of 
 forward and backward with gradients of its weights (3 F); each generator on the clean photo (F), and
 on the protected one, there and back (2 F), as a backward pass that leaves the frozen weights alone
 costs what the forward pass does; each detector on the protected photo and on each fake, there and
-back (2 F each). Set beside it is the count of the step as it is traced, before the compiler
+back (2 F each). It is compared with the count of the step as it is traced, before the compiler
 optimises it: XLA's cost analysis of both, so that convolutions count alike. No compilation, no
 device.
 """
@@ -106,14 +106,14 @@ def main() -> None:
     parser.add_argument("--batch", type=int, default=BATCH)
     arguments = parser.parse_args()
     perturber: Any = models.load(arguments.perturber)
-    table = Table("generator", "detector", "GFLOP a photo", "least", "ratio")
+    table = Table("generator", "detector", "GFLOP per photo", "least", "ratio")
     for path in arguments.generators:
-        for judge in arguments.detectors:
-            nets: Any = (load_generator(path),), (models.load(judge),)
+        for detector in arguments.detectors:
+            nets: Any = (load_generator(path),), (models.load(detector),)
             found = of_step(perturber, *nets, batch=arguments.batch)
             bound = least(perturber, *nets, batch=arguments.batch)
             shown = [f"{x / 1e9 / arguments.batch:.2f}" for x in (found, bound)]
-            table.add_row(path, judge, *shown, f"{found / bound:.3f}")
+            table.add_row(path, detector, *shown, f"{found / bound:.3f}")
     Console().print(table)
 
 

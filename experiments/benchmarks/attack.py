@@ -1,4 +1,4 @@
-"""Ten steps of PGD on StarGAN beside the same in PyTorch, photos a second."""
+"""Ten steps of PGD on StarGAN, compared with PyTorch, in photos per second."""
 
 import argparse
 from collections.abc import Callable

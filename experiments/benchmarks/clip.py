@@ -1,6 +1,6 @@
-"""A First Order Motion Model from a PyTorch checkpoint, over a whole clip, beside PyTorch.
+"""A First Order Motion Model from a PyTorch checkpoint, over a whole clip, compared with PyTorch.
 
-The checkpoint is written and converted as a person would do it, then a drawn face follows a drawn
+The checkpoint is written and converted as a user would do it, then a drawn face follows a drawn
 clip. Both sides find the keypoints of all frames themselves.
 """
 
@@ -38,7 +38,7 @@ def run(args: argparse.Namespace, console: Console) -> tuple[dict[str, Any], Pag
     line += [f"{found['largest']:.1e}", f"{found['allowed']:.0e}"]
     note = "Largest difference of any pixel over all frames, on [0, 1]."
     headings = ("frames", "side", "largest difference", "allowed")
-    return found, Page("A reenacted clip beside PyTorch", note, headings, [line])
+    return found, Page("A reenacted clip compared with PyTorch", note, headings, [line])
 
 
 def compare(size: int, frames: int, console: Console, **hyper: Any) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """How fast photos get in and out, as they are and four times enlarged.
 
-Batches for a training beside bare decoding of the same JPEG files by libjpeg-turbo, per core; and
-protect, files in and files out, beside the network alone: the zoo's and one of full size.
+Training batches compared with bare decoding of the same JPEG files by libjpeg-turbo, per core; and
+protect, files in and files out, compared with its network alone: the zoo's and one of full size.
 """
 
 import argparse
@@ -165,7 +165,7 @@ class Repeated:
     def __init__(self, source: faces.PhotoFolder) -> None:
         self.attribute_names, self.known_names = source.attribute_names, source.known_names
         self._source = source
-        self.read: list[int] = []  # the photos asked for
+        self.read: list[int] = []  # the photos that were read
 
     def __len__(self) -> int:
         return CELEBA

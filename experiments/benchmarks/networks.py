@@ -1,4 +1,4 @@
-"""Forward and input gradient of every network, beside the same network in PyTorch."""
+"""Forward and input gradient of every network, compared with the same network in PyTorch."""
 
 import argparse
 import dataclasses
@@ -36,7 +36,7 @@ SAME_OUTPUT, SAME_GRADIENT = 1e-3, 5e-2
 
 @dataclasses.dataclass(frozen=True)
 class Case:
-    """A network of the table and its twin: what both are called with besides the image."""
+    """A network of the table and its twin, and the inputs of both besides the image."""
 
     model: str
     theirs: Callable[..., Any]
@@ -121,7 +121,7 @@ def _page(rows: list[dict[str, Any]]) -> Page:
     ]
     chart = Chart(bars, ("ours", "PyTorch"), "ms")
     lines = list(map(_cells, rows))
-    return Page("Every network beside PyTorch", note, headings, lines, chart)
+    return Page("Every network compared with PyTorch", note, headings, lines, chart)
 
 
 def _cells(row: dict[str, Any]) -> list[str]:

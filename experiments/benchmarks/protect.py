@@ -1,4 +1,4 @@
-"""Photos that P protects a second beside ten steps of PGD on the same, by batch size."""
+"""Photos per second that P protects, compared with ten steps of PGD, by batch size."""
 
 import argparse
 from typing import Any
@@ -61,11 +61,11 @@ def page(rows: list[Row]) -> Page:
         for row in rows
     ]
     note = (
-        "Photos a second, median (min … max) of alternating runs, float32: P's forward pass beside "
-        f"{PLAN.steps} steps of PGD against StarGAN at the photos' own size. Both find the "
+        "Photos per second, median (min … max) of alternating runs, float32: P's forward pass and "
+        f"{PLAN.steps} steps of PGD against StarGAN at the photos' own size. Both compute the "
         "perturbations of photos in memory and hand them to the host; PGD may start with the fakes "
         "of the clean photos ready."
     )
     bars = [Bar(f"{row['scale']}, batch {row['batch']}", (exact(row["ratio"]),)) for row in rows]
-    title = f"P beside PGD-{PLAN.steps}"
+    title = f"P compared with PGD-{PLAN.steps}"
     return Page(title, note, headings, lines, Chart(bars, ("",), "times as fast"))

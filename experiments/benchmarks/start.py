@@ -1,4 +1,4 @@
-"""How long a start takes: the imports, and the quick start's first step, cold and once more."""
+"""How long a start takes: the imports, and the quick start's first step, cold and again."""
 
 import argparse
 import json

@@ -49,12 +49,12 @@ def images(array: np.ndarray, layout: torch.memory_format) -> torch.Tensor:
 
 
 def drawn(draw: Draw) -> Drawn:
-    """What chance decided, for PyTorch."""
-    return Drawn(vectors(draw.condition), draw.region)
+    """A step's random choices, for PyTorch."""
+    return Drawn(vectors(draw.condition), draw.resize)
 
 
 def vectors(array: Any) -> torch.Tensor:
-    """An array that is not of pictures, for PyTorch."""
+    """An array without pictures, for PyTorch."""
     return torch.from_numpy(np.array(array))
 
 
