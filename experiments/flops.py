@@ -19,12 +19,9 @@ from rich.table import Table
 
 from dfd_jax import models
 from dfd_jax.data import videos
-from dfd_jax.method import channel, forward, objective
-from dfd_jax.method.budget import Budget
 from dfd_jax.models.frozen import FrozenDetector, FrozenGenerator, Perturber
 from dfd_jax.models.generators.fomm import FOMM
-from dfd_jax.training import optimizer, steps
-from dfd_jax.training.state import create_state
+from experiments.benchmarks import full_size
 
 LIMIT = 1.05  # of the least
 BATCH = 2
@@ -81,16 +78,9 @@ def of_step(
     batch: int = BATCH,
 ) -> float:
     """What one training step takes."""
-    size = perturber.card.input_size
-    labels = tuple(dict.fromkeys(name for net in generators for name in net.labels))
-    tx = optimizer.make_optimizer(1e-3, 10)
-    step: Any = steps.make_train_step(perturber, tx, Budget(), objective.Objective(), labels)
-    against = forward.Opponents(generators, detectors, (channel.CropResize.of_side(size, size),))
-    photos = {
-        "images": jnp.zeros((batch, size, size, 3), jnp.uint8),
-        "attributes": jnp.zeros((batch, len(labels))),
-    }
-    return _of_traced(step.trace(create_state(perturber, tx), against, photos, jax.random.key(0)))
+    nets = full_size.Networks(perturber, generators, detectors)
+    step, shapes = full_size.training_step(nets, batch)
+    return _of_traced(step.trace(*shapes))
 
 
 def main() -> None:

@@ -23,7 +23,7 @@ from dfd_jax.data.synthetic.motions import render_motion
 from dfd_jax.models.frozen import Card
 from dfd_jax.models.generators.fomm import FOMM
 from experiments import torch_networks as theirs
-from experiments.benchmarks import networks as networks
+from experiments.benchmarks import torch_side
 from experiments.benchmarks.page import Page
 from experiments.benchmarks.seeded_weights import seeded_arrays
 
@@ -48,7 +48,7 @@ def compare(size: int, frames: int, console: Console, **hyper: Any) -> dict[str,
     larger than allowed.
     """
     arrays = seeded_arrays(models.variable_shapes(Card("fomm", hyper, size)))
-    state = networks.torch_state(calmed(arrays))
+    state = torch_side.torch_state(calmed(arrays))
     net = converted(state, size)
     clip = render_motion(MOTION, FaceParameters(), frames, size)
     source = render_motion("mouth", FaceParameters(skin_tone=0.8), 1, size)

@@ -2,7 +2,6 @@
 
 import argparse
 import dataclasses
-import os
 from collections.abc import Callable
 from typing import Any
 
@@ -14,20 +13,17 @@ from flax import traverse_util
 from rich.console import Console
 from rich.progress import track
 
-from converters import core
 from dfd_jax import models
-from dfd_jax.models import warp
 from dfd_jax.models.frozen import Card
 from dfd_jax.models.generators.fomm import KeyPoints
 from experiments import torch_networks as theirs
 from experiments.benchmarks import page as pages
-from experiments.benchmarks import timing
+from experiments.benchmarks import timing, torch_side
 from experiments.benchmarks.page import Page
 from experiments.benchmarks.seeded_weights import seeded_arrays
 from experiments.charts import Bar, Chart
 
 Arrays = tuple[np.ndarray, ...]  # the image first, NHWC, then conditions
-FORMATS = {"contiguous": torch.contiguous_format, "channels last": torch.channels_last}
 LIMIT = 1.1  # ours over PyTorch's: what a ratio should not exceed
 # Relative L2. PyTorch's norms lose digits under channels_last; a ReLU that rounds to the other side
 # of zero moves a whole gradient.
@@ -164,7 +160,7 @@ class Pair:
         self.case, self.module = case, models.MODELS[case.model].module(**card.hyper)
         arrays = seeded_arrays(models.variable_shapes(card))
         self.variables = jax.device_put(traverse_util.unflatten_dict(arrays, sep="/"))
-        self.state = torch_state(arrays)
+        self.state = torch_side.torch_state(arrays)
         rng = np.random.default_rng(0)
         images = rng.uniform(0, 1, (batch, size, size, 3)).astype(np.float32)
         self.inputs = (images, *case.conditions(rng, batch))
@@ -207,41 +203,13 @@ class Pair:
         )
 
     def _each(self, call: Callable[..., Any]) -> dict[str, Callable[[], Any]]:
-        cores = len(os.sched_getaffinity(0))
-        return {
-            f"{name}, {threads} threads": self._under(layout, threads, call)
-            for name, layout in FORMATS.items()
-            for threads in sorted({1, cores})  # on a busy machine fewer can be faster
-        }
+        def make(layout: torch.memory_format) -> Callable[[], Any]:
+            state = torch_side.placed(self.state, layout)
+            vectors = (torch.from_numpy(array) for array in self.inputs[1:])
+            tensors = [torch_side.images(self.inputs[0], layout), *vectors]
+            return lambda: call(state, tensors)
 
-    def _under(
-        self, layout: torch.memory_format, threads: int, call: Callable[..., Any]
-    ) -> Callable[[], Any]:
-        def placed(tensor: torch.Tensor) -> torch.Tensor:
-            return tensor.contiguous(memory_format=layout) if tensor.ndim == 4 else tensor
-
-        state = {name: placed(tensor) for name, tensor in self.state.items()}
-        image = placed(torch.from_numpy(self.inputs[0].transpose(0, 3, 1, 2).copy()))
-        tensors = [image, *(torch.from_numpy(array) for array in self.inputs[1:])]
-
-        def run() -> Any:
-            torch.set_num_threads(threads)
-            return call(state, tensors)
-
-        return run
-
-
-def torch_state(arrays: dict[str, np.ndarray]) -> dict[str, torch.Tensor]:
-    """The same arrays under PyTorch's names and in its layouts."""
-    state = {}
-    for name, array in arrays.items():
-        turned = array.transpose(3, 2, 0, 1) if array.ndim == 4 else array.T
-        state[core.torch_key(name)] = torch.from_numpy(np.ascontiguousarray(turned))
-    if any(key.startswith("kp_detector.") for key in state):  # constants of the original
-        window = np.outer(warp.gaussian(4), warp.gaussian(4)).astype(np.float32)
-        for part in ("kp_detector", "generator.dense_motion_network"):
-            state[f"{part}.down.weight"] = torch.from_numpy(window).expand(3, 1, -1, -1)
-    return state
+        return torch_side.each_way(make)
 
 
 def compare(calls: Calls, batch: int, repeats: int, clock: str) -> dict[str, Any]:
