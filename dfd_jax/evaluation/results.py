@@ -7,7 +7,7 @@ are 95 % bootstrap intervals over the photos. Real is the positive class.
 import dataclasses
 import json
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, TypeVar
 
 import cattrs
@@ -138,6 +138,26 @@ class PooledFigures:
     masked_disrupted: float = NAN
     q: dict[str, float]  # by detector
     R_protected: dict[str, float]
+
+
+def combine(
+    figures: Sequence[PooledFigures],
+    of: Callable[[list[float]], float],
+    of_q: Callable[[list[float]], float] | None = None,
+) -> dict[str, Any]:
+    """Each field of several figures by a function such as the mean; q by `of_q`, if given."""
+
+    def by_detector(field: str, choose: Callable[[list[float]], float]) -> dict[str, float]:
+        names = getattr(figures[0], field)
+        return {name: choose([getattr(each, field)[name] for each in figures]) for name in names}
+
+    fields = ("l2", "disrupted", "masked_disrupted")
+    return {
+        **{field: of([getattr(each, field) for each in figures]) for field in fields},
+        "generator": figures[0].generator,
+        "q": by_detector("q", of_q or of),
+        "R_protected": by_detector("R_protected", of),
+    }
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

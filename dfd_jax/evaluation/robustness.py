@@ -1,5 +1,7 @@
 """How well P holds up: with larger and smaller faces in the files, and after channels."""
 
+from collections.abc import Callable
+
 import numpy as np
 
 from dfd_jax.evaluation import files, scoring
@@ -10,6 +12,7 @@ from dfd_jax.evaluation.results import (
     ChannelResult,
     CropSizeResult,
     PooledFigures,
+    combine,
 )
 from dfd_jax.evaluation.scoring import Reference
 from dfd_jax.method.protector import Protector
@@ -56,7 +59,7 @@ def after_channel(
             crops = changed.pick(picked).crops_of(networks.sizes)
             figures += _pooled(scoring.score(part, crops, part.fakes(crops)))
             weights.append(len(part.photos.photos))
-        results.append(ChannelResult(channel=name, **vars(_mean(figures, weights))))
+        results.append(ChannelResult(channel=name, **combine(figures, _weighted_mean(weights))))
     return results
 
 
@@ -64,16 +67,5 @@ def _pooled(cells: tuple[Cell, ...]) -> list[PooledFigures]:
     return [scoring.pooled(cell) for cell in cells if cell.condition == POOLED]
 
 
-def _mean(figures: list[PooledFigures], weights: list[int]) -> PooledFigures:
-    def mean(values: list[float]) -> float:
-        return float(np.average(values, weights=weights))
-
-    names = figures[0].q
-    return PooledFigures(
-        generator=figures[0].generator,
-        l2=mean([each.l2 for each in figures]),
-        disrupted=mean([each.disrupted for each in figures]),
-        masked_disrupted=mean([each.masked_disrupted for each in figures]),
-        q={name: mean([each.q[name] for each in figures]) for name in names},
-        R_protected={name: mean([each.R_protected[name] for each in figures]) for name in names},
-    )
+def _weighted_mean(weights: list[int]) -> Callable[[list[float]], float]:
+    return lambda values: float(np.average(values, weights=weights))

@@ -31,6 +31,7 @@ from dfd_jax.evaluation.results import (
     Evaluation,
     PooledFigures,
     Verdict,
+    combine,
 )
 
 T = TypeVar("T", bound=PooledFigures)
@@ -304,25 +305,19 @@ def _mean_and_worst(found: Sequence[ChannelResult]) -> list[ChannelResult]:
     if len(found) < 2:
         return []
 
-    def over_all(name: str, of_shares: Callable, of_q: Callable) -> ChannelResult:
-        return ChannelResult(
-            channel=name,
-            generator=found[0].generator,
-            l2=_known(of_shares, [each.l2 for each in found]),
-            disrupted=_known(of_shares, [each.disrupted for each in found]),
-            q={d: _known(of_q, [each.q[d] for each in found]) for d in found[0].q},
-            R_protected={
-                d: _known(of_shares, [each.R_protected[d] for each in found])
-                for d in found[0].R_protected
-            },
-        )
+    def line(name: str, of_shares: Callable, of_q: Callable) -> ChannelResult:
+        combined = combine(found, _of_known(of_shares), _of_known(of_q))
+        return ChannelResult(channel=name, **combined)
 
-    return [over_all("mean", statistics.fmean, statistics.fmean), over_all("worst", min, max)]
+    return [line("mean", statistics.fmean, statistics.fmean), line("worst", min, max)]
 
 
-def _known(choose: Callable, values: list[float]) -> float:
-    known = [value for value in values if not math.isnan(value)]
-    return float(choose(known)) if known else NAN
+def _of_known(choose: Callable) -> Callable[[list[float]], float]:
+    def chosen(values: list[float]) -> float:
+        known = [value for value in values if not math.isnan(value)]
+        return float(choose(known)) if known else NAN
+
+    return chosen
 
 
 def _by_generator(results: Iterable[T]) -> dict[str, list[T]]:
