@@ -5,13 +5,13 @@ import io
 
 import pytest
 import tiny_runs as runs
+from experiments_rows import fake_row
 from rich.console import Console
 
 from configs import experiments as configs_experiments
 from dfd_jax import models
 from dfd_jax.evaluation import results
 from dfd_jax.evaluation.report import text_report
-from dfd_jax.evaluation.results import Cell, Row, Verdict
 from dfd_jax.models.frozen import Card
 from experiments import charts, table1, table2, table4, table6
 from experiments.tables import command, paper, rows
@@ -107,36 +107,6 @@ def test_table_4_and_6_from_start_to_files(run):
 
 
 ABOUT = {"commit": "abc", "detectors_known": {"stargan": ["xception"]}}
-DETECTORS = ("xception", "resnet18", "resnet50", "multi_attentional")
-
-
-def fake_row(name, q, l2=0.1):
-    verdict = Verdict(
-        R=1.0,
-        R_protected=1.0,
-        q=q,
-        q_interval=(q - 0.01, q + 0.01),
-        precision=1 / (1 + q),
-        recall=1.0,
-        f1=2 / (2 + q),
-        floor=2 / 3,
-        cap=1.0,
-    )
-    cells = [
-        Cell(
-            generator="stargan",
-            condition=condition,
-            n=8,
-            l2=l2,
-            masked_l2=l2,
-            masked_disrupted=1.0,
-            disrupted=1.0,
-            disrupted_interval=(0.9, 1.0),
-            detectors=dict.fromkeys(DETECTORS, verdict),
-        )
-        for condition in (*paper.TABLE1, "all")
-    ]
-    return Row(name=name, cells=tuple(cells), psnr=35.0, ssim=1.0, lpips=0.0, linf_255=6)
 
 
 class FakeInputs:  # as much of Inputs as a table reads
