@@ -23,9 +23,9 @@ def _fields() -> Config:
     config.seed = 0
     config.data = common.photos_section()
     config.photos = 0  # of the test split; 0: all
-    # Side of the photos' region in the files. The paper's files are as large as the network's
+    # Side of the face crop in the files. The paper's files are as large as the network's
     # input; 0 takes photos as they are.
-    config.region = 64
+    config.crop_side = 64
     config.batch_size = 16
     config.generators = ml_collections.ConfigDict()  # name → weights file
     config.conditions = ml_collections.ConfigDict()  # name → conditions; missing: all
@@ -59,7 +59,7 @@ def _paper(config: Config) -> None:
     config.name = "experiments_paper"
     config.data.kind = "celeba"
     config.data.root = "celeba"
-    config.data.size = config.region = 256
+    config.data.size = config.crop_side = 256
     config.photos = 100  # the paper's number
     for name in ("stargan", "ganimation", "fomm"):
         config.generators[name] = f"weights/{name}.safetensors"

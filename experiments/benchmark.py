@@ -2,10 +2,11 @@
 
 {parts}
 
-What is compared is first checked to give the same numbers. Results are printed, and written to
-experiments/results/benchmark_PART.json, .md and .svg. On a busy machine use `--clock cpu`: it keeps
-the process on one core and counts its processor time, so that waiting does not count (the files are
-then called benchmark_PART_cpu). Parts that need PyTorch are left out where it is not installed.
+Both sides of a comparison are first checked to give the same numbers. Results are printed, and
+written to experiments/results/benchmark_PART.json, .md and .svg. On a busy machine use `--clock
+cpu`: it keeps the process on one core and counts its processor time, so that waiting does not count
+(the files are then called benchmark_PART_cpu). Parts that need PyTorch are left out where it is not
+installed.
 """
 
 import argparse
@@ -19,27 +20,30 @@ from typing import Any, NamedTuple
 
 from rich.console import Console
 
-from experiments import pages, timing
+from experiments import charts
+from experiments.benchmarks import page as pages
+from experiments.benchmarks import timing
+from experiments.benchmarks.page import Page
 
 RESULTS = pathlib.Path(__file__).parent / "results"
 
 
 class Part(NamedTuple):
-    """A module `experiments.benchmark_NAME` with `run(args, console) → (result, Page)`."""
+    """A module `experiments.benchmarks.NAME` with `run(args, console) → (result, Page)`."""
 
     about: str
     needs_torch: bool = True
 
 
 PARTS = {
-    "train": Part("a training step beside the same in PyTorch"),
-    "attack": Part("ten steps of PGD beside the same in PyTorch"),
-    "protect": Part("P beside ten steps of PGD, batch 1 to 64", needs_torch=False),
+    "train": Part("a training step, compared with PyTorch"),
+    "attack": Part("ten steps of PGD, compared with PyTorch"),
+    "protect": Part("P compared with ten steps of PGD, batch 1 to 64", needs_torch=False),
     "memory": Part("the peak of a training step and of protect", needs_torch=False),
     "start": Part("imports, and the quick start's first step, cold and again", needs_torch=False),
-    "input": Part("batches beside bare decoding, protect beside its network", needs_torch=False),
-    "networks": Part("every network beside the same in PyTorch, from the same weights"),
-    "clip": Part("a converted First Order Motion Model against PyTorch, a whole driving clip"),
+    "input": Part("batches and bare decoding, protect and its network", needs_torch=False),
+    "networks": Part("every network, compared with PyTorch, from the same weights"),
+    "clip": Part("a converted First Order Motion Model over a driving clip, compared with PyTorch"),
 }
 
 
@@ -86,15 +90,15 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
 
 
 def main(argv: list[str] | None = None) -> None:
-    """Run the parts that were asked for."""
+    """Run the parts of the command line."""
     args, console = parse(argv), Console()
     names = args.parts or list(PARTS)
     if importlib.util.find_spec("torch") is None:
         left_out = [name for name in names if PARTS[name].needs_torch]
-        said = f"{', '.join(left_out)} need PyTorch: pip install 'torch>=2.6'"
+        message = f"{', '.join(left_out)} need PyTorch: pip install 'torch>=2.6'"
         if args.parts and left_out:
-            sys.exit(f"error: {said}")
-        console.print(f"left out: {said}")
+            sys.exit(f"error: {message}")
+        console.print(f"left out: {message}")
         names = [name for name in names if name not in left_out]
     if args.clock == "cpu":
         timing.keep_to_one_core()
@@ -102,7 +106,7 @@ def main(argv: list[str] | None = None) -> None:
 
     command_line.keep_compiled()
     for name in names:
-        part = importlib.import_module(f"experiments.benchmark_{name}")  # starts JAX, and PyTorch
+        part = importlib.import_module(f"experiments.benchmarks.{name}")  # starts JAX, and PyTorch
         about = setting(args)
         result, page = part.run(args, console)
         pages.show(page, console)
@@ -136,13 +140,13 @@ def setting(args: argparse.Namespace) -> dict[str, Any]:
     }
 
 
-def write(path: pathlib.Path, result: dict[str, Any], page: pages.Page) -> None:
+def write(path: pathlib.Path, result: dict[str, Any], page: Page) -> None:
     """PATH.json and PATH.md, and PATH.svg if there is something to draw."""
     path.parent.mkdir(parents=True, exist_ok=True)
     path.with_suffix(".json").write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
-    picture = path.with_suffix(".svg") if page.bars else None
+    picture = path.with_suffix(".svg") if page.chart.bars else None
     if picture:
-        picture.write_text(pages.drawing(page), encoding="utf-8")
+        picture.write_text(charts.drawing(page.title, page.chart), encoding="utf-8")
     text = pages.markdown(page, result["setting"], picture and picture.name)
     path.with_suffix(".md").write_text(text, encoding="utf-8")
 

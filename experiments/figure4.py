@@ -5,49 +5,45 @@ On drawn faces unless --config.data.root names photographs, whose picture goes t
 people are in it.
 """
 
-import pathlib
-
-import numpy as np
-from rich.console import Console
-
 from dfd_jax.data import sources
-from dfd_jax.evaluation import inference, scoring
-from dfd_jax.runtime.config import Config
-from experiments import result
-from experiments.setting import open_setting, protector
+from dfd_jax.evaluation import files, inference
+from dfd_jax.evaluation.report import examples, picture_grid
+from experiments.tables import command, rows
+from experiments.tables.inputs import TableRun
 
 FRAMES, PHOTOS = 3, 2
 CLIP = 0  # of the driving motions
 
 
-def make(config: Config, workdir: pathlib.Path, console: Console) -> pathlib.Path:
-    """Write the grid; returns the file."""
+def make(run: TableRun) -> picture_grid.Panels:
+    """A row for each photo and frame."""
+    config = run.config
     with config.unlocked():
         config.photos = PHOTOS
         config.driving.test_frames = FRAMES
-    setting = open_setting(config, workdir, console, "fomm")
-    net = setting.networks.generators["fomm"]
-    size, condition = net.card.input_size, setting.conditions["fomm"][CLIP]
-    clip = sources.driving_clips(config.driving.root, size)[condition]
-    picked = (2 * np.arange(FRAMES) + 1) * len(clip) // (2 * FRAMES)  # as test_condition
-    found = protector(config.perturbers["fomm"], config.batch_size)
-    change = scoring.protection(found, found.outputs(setting.subject.crops(found.input_size)))
-    photos = scoring.through_files(setting.subject, change, (size,)).photos[size]
-    asked = (setting.networks, "fomm", photos, setting.subject.attributes, condition)
-    after, before = inference.make_fakes(*asked).images, setting.originals["fomm", condition].images
-    panels = [
+    inputs = run.inputs("fomm")
+    reference, condition = inputs.reference, inputs.conditions[CLIP]
+    size = inputs.net.card.input_size
+    driving = examples.shown_frames(
+        sources.driving_clips(config.driving.root, size)[condition], FRAMES
+    )
+    change = rows.change_by(inputs, config.perturbers["fomm"])
+    crops = files.through_files(reference.photos, change, (size,)).crops[size]
+    attributes = reference.photos.attributes
+    after = inference.make_fakes(reference.networks, "fomm", crops, attributes, condition).images
+    before = reference.originals["fomm", condition].images
+    return [
         {
-            "x": setting.clean[size][i],
-            "x+P(x)": photos[i],
-            "driving": clip[picked[k]],
+            "x": reference.clean[size][i],
+            "x+P(x)": crops[i],
+            "driving": driving[k],
             "G(x)": before[i, k],
             "G(x+P(x))": after[i, k],
         }
-        for i in range(len(photos))
+        for i in range(len(crops))
         for k in range(FRAMES)
     ]
-    return result.save_figure("figure4", config, workdir, panels)
 
 
 if __name__ == "__main__":
-    result.run_figure(make)
+    command.run_figure("figure4", make)

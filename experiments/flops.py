@@ -4,7 +4,7 @@ The least that one step of Eq. 7 can take, counted from the forward passes F of 
 forward and backward with gradients of its weights (3 F); each generator on the clean photo (F), and
 on the protected one, there and back (2 F), as a backward pass that leaves the frozen weights alone
 costs what the forward pass does; each detector on the protected photo and on each fake, there and
-back (2 F each). Set beside it is the count of the step as it is traced, before the compiler
+back (2 F each). It is compared with the count of the step as it is traced, before the compiler
 optimises it: XLA's cost analysis of both, so that convolutions count alike. No compilation, no
 device.
 """
@@ -19,12 +19,9 @@ from rich.table import Table
 
 from dfd_jax import models
 from dfd_jax.data import sources
-from dfd_jax.method import channel, forward, objective
-from dfd_jax.method.budget import Budget
 from dfd_jax.models.frozen import FrozenDetector, FrozenGenerator, Perturber
 from dfd_jax.models.generators.fomm import FOMM
-from dfd_jax.training import optimizer, steps
-from dfd_jax.training.state import create_state
+from experiments.benchmarks import full_size
 
 LIMIT = 1.05  # of the least
 BATCH = 2
@@ -81,16 +78,9 @@ def of_step(
     batch: int = BATCH,
 ) -> float:
     """What one training step takes."""
-    size = perturber.card.input_size
-    labels = tuple(dict.fromkeys(name for net in generators for name in net.labels))
-    tx = optimizer.make_optimizer(1e-3, 10)
-    step: Any = steps.make_train_step(perturber, tx, Budget(), objective.Objective(), labels)
-    against = forward.Opponents(generators, detectors, (channel.CropResize.of_side(size, size),))
-    photos = {
-        "images": jnp.zeros((batch, size, size, 3), jnp.uint8),
-        "attributes": jnp.zeros((batch, len(labels))),
-    }
-    return _of_traced(step.trace(create_state(perturber, tx), against, photos, jax.random.key(0)))
+    nets = full_size.Networks(perturber, generators, detectors)
+    step, shapes = full_size.training_step(nets, batch)
+    return _of_traced(step.trace(*shapes))
 
 
 def main() -> None:
@@ -106,14 +96,14 @@ def main() -> None:
     parser.add_argument("--batch", type=int, default=BATCH)
     arguments = parser.parse_args()
     perturber: Any = models.load(arguments.perturber)
-    table = Table("generator", "detector", "GFLOP a photo", "least", "ratio")
+    table = Table("generator", "detector", "GFLOP per photo", "least", "ratio")
     for path in arguments.generators:
-        for judge in arguments.detectors:
-            nets: Any = (load_generator(path),), (models.load(judge),)
+        for detector in arguments.detectors:
+            nets: Any = (load_generator(path),), (models.load(detector),)
             found = of_step(perturber, *nets, batch=arguments.batch)
             bound = least(perturber, *nets, batch=arguments.batch)
             shown = [f"{x / 1e9 / arguments.batch:.2f}" for x in (found, bound)]
-            table.add_row(path, judge, *shown, f"{found / bound:.3f}")
+            table.add_row(path, detector, *shown, f"{found / bound:.3f}")
     Console().print(table)
 
 

@@ -14,7 +14,7 @@ import jax
 import jax.numpy as jnp
 from jax.sharding import NamedSharding, PartitionSpec
 
-from experiments import full_size
+from experiments.benchmarks import full_size
 
 
 def analyse(arguments: argparse.Namespace) -> dict[str, float]:

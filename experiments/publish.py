@@ -15,7 +15,9 @@ from typing import Any
 import numpy as np
 
 from dfd_jax import models
-from dfd_jax.evaluation.report import tables, text_report
+from dfd_jax.evaluation import results
+from dfd_jax.evaluation.report import text_report
+from dfd_jax.evaluation.results import PROTECTED, UNPROTECTED, Evaluation
 
 RESULTS = pathlib.Path(__file__).parent / "results"
 
@@ -27,7 +29,7 @@ LIMITS = (
 
 
 def _sizes(workdir: pathlib.Path) -> str:
-    """What a P that knew files of one size only has to say."""
+    """The limit of a P that was trained for files of one size only."""
     path = workdir / "config.json"
     config = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
     sides = config.get("channel", {}).get("crop_sides", [])
@@ -36,41 +38,37 @@ def _sizes(workdir: pathlib.Path) -> str:
     return f" For files whose face region is {sides[0]} pixels wide; much weaker in larger ones."
 
 
-def headline_figures(evaluation: dict[str, Any]) -> dict[str, Any]:
-    """The pooled figures of P that belong on a card."""
-    row = tables.row_named(evaluation, "P")
-    first, *others = [
-        {"generator": each["name"], **_of_generator(evaluation, each["name"])}
-        for each in evaluation["generators"]
-    ]
-    return {
-        "photos": evaluation["photos"],
+def headline_figures(evaluation: Evaluation) -> dict[str, Any]:
+    """The pooled figures of P that belong on a card, as plain data."""
+    row = evaluation.row(PROTECTED)
+    first, *others = [_of_generator(evaluation, each.name) for each in evaluation.generators]
+    figures = {
+        "photos": evaluation.photos,
         **first,
         **({"others": others} if others else {}),
-        "linf_255": row["linf_255"],
-        "psnr": row["psnr"],
-        "regions": evaluation["regions"],
+        "linf_255": row.linf_255,
+        "psnr": row.psnr,
+        "crop_sizes": evaluation.crop_sizes,
     }
+    return json.loads(results.to_json(figures))
 
 
-def _of_generator(evaluation: dict[str, Any], generator: str) -> dict[str, Any]:
+def _of_generator(evaluation: Evaluation, generator: str) -> dict[str, Any]:
     """P's figures for one generator, pooled over its conditions."""
-    cell, without = (
-        tables.cell_of(tables.row_named(evaluation, row), generator, "all")
-        for row in ("P", "no protection")
-    )
+    cell, without = (evaluation.row(name).cell(generator) for name in (PROTECTED, UNPROTECTED))
     return {
-        "disrupted": cell["disrupted"],
-        "masked_disrupted": cell["masked_disrupted"],
-        "l2": cell["l2"],
+        "generator": generator,
+        "disrupted": cell.disrupted,
+        "masked_disrupted": cell.masked_disrupted,
+        "l2": cell.l2,
         "detectors": {
             name: {
-                "q": found["q"],
-                "q_unprotected": without["detectors"][name]["q"],
-                "R": found["R"],
-                "R_protected": found["R_protected"],
+                "q": found.q,
+                "q_unprotected": without.detectors[name].q,
+                "R": found.R,
+                "R_protected": found.R_protected,
             }
-            for name, found in cell["detectors"].items()
+            for name, found in cell.detectors.items()
         },
     }
 
@@ -84,12 +82,13 @@ def main() -> None:
     parser.add_argument("--picture", action="store_true", help="copy grid.png (drawn faces only)")
     arguments = parser.parse_args()
     workdir, name = arguments.workdir, arguments.name
-    evaluation = json.loads((workdir / "evaluation.json").read_text(encoding="utf-8"))
+    text = (workdir / "evaluation.json").read_text(encoding="utf-8")
+    evaluation = results.from_json(text, Evaluation)
     RESULTS.mkdir(exist_ok=True)
     shutil.copy(workdir / "evaluation.json", RESULTS / f"{name}.json")
     (RESULTS / f"{name}.md").write_text(text_report.markdown_report(evaluation), encoding="utf-8")
     if arguments.picture:
-        if evaluation["photos"]["source"] != "synthetic":
+        if evaluation.photos.source != "synthetic":
             parser.error("--picture: this run shows photographs, and those are never published")
         shutil.copy(workdir / "grid.png", RESULTS / f"{name}.png")
     if arguments.zoo:

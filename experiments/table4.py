@@ -1,61 +1,54 @@
 """Table 4: what is judged real: x, x+P(x), G(x+P(x)): python -m experiments.table4"""
 
-import pathlib
-from typing import Any
+from dfd_jax.evaluation.report.formatting import Line, Table, number
+from experiments.charts import Bar, Chart, exact
+from experiments.tables import command, paper, rows
+from experiments.tables.command import Result
+from experiments.tables.inputs import TableRun
 
-from dfd_jax.evaluation.report.formatting import Cell, Row, Table, number
-from dfd_jax.runtime.config import Config
-from experiments import bars, compared, paper, result, rows
-from experiments.pages import Bar
-from experiments.result import Result
-from experiments.rows import NOTHING, Entry
-from experiments.setting import open_setting
-
-INPUTS = ("x", "x+P(x)", "G(x)", "G(x+P(x))")
+PICTURES = ("x", "x+P(x)", "G(x)", "G(x+P(x))")
 
 
-def make(config: Config, workdir: pathlib.Path, console: Any) -> Result:
+def make(run: TableRun) -> Result:
     """The share judged real of each kind of picture, by generator and detector."""
-    settings = [open_setting(config, workdir, console, name) for name in config.generators]
+    config, inputs = run.config, run.all_inputs()
     lines, figures, lost = [], {}, []
-    for setting in settings:
-        own = Entry(compared.MAIN, perturber=config.perturbers[setting.generator])
-        without, protected = (rows.cell(rows.measure(setting, e)) for e in (NOTHING, own))
+    for each in inputs:
+        own = rows.Protection(rows.MAIN, perturber=config.perturbers[each.generator])
+        without, protected = (
+            rows.measure(each, protection).cell().detectors for protection in (rows.NOTHING, own)
+        )
         shares = {
-            name: (
-                protected["detectors"][name]["R"],
-                protected["detectors"][name]["R_protected"],
-                without["detectors"][name]["q"],
-                protected["detectors"][name]["q"],
+            name: dict(
+                zip(PICTURES, (p.R, p.R_protected, without[name].q, p.q), strict=True),
             )
-            for name in config.detectors
+            for name, p in protected.items()
         }
-        figures[setting.generator] = {
-            n: dict(zip(INPUTS, s, strict=True)) for n, s in shares.items()
-        }
-        lost += [s[0] - s[1] for s in shares.values()]
-        for i, kind in enumerate(INPUTS):
-            cells = [Cell(setting.generator), Cell(kind)]
-            for name, known in shares.items():
-                theirs = paper.TABLE4.get(setting.generator, {}).get(name)
+        figures[each.generator] = shares
+        lost += [of["x"] - of["x+P(x)"] for of in shares.values()]
+        for i, kind in enumerate(PICTURES):
+            cells = [each.generator, kind]
+            for name, of in shares.items():
+                theirs = paper.TABLE4.get(each.generator, {}).get(name)
                 beside = (theirs[0], theirs[1], None, theirs[2])[i] if theirs else None
-                cells.append(result.with_paper(number(known[i]), beside))
-            lines.append(Row(tuple(cells), kind == INPUTS[-1], starts_group=not i))
-    labels = tuple(result.detector_label(config, name) for name in config.detectors)
-    table = Table("share judged real", ("generator", "pictures", *labels), tuple(lines), keys=2)
-    sentence = (
-        f"Protecting a photo costs at most {number(max(lost))} of the share judged real, in "
-        f"{len(lost)} pairs of generator and detector."
-    )
-    title = "Table 4: what detectors judge real (in brackets the paper's)"
-    pairs = [
-        Bar(f"{generator}, {name}", [bars.exact(of[kind]) for kind in INPUTS[2:]])
+                cells.append(command.with_paper(number(of[kind]), beside))
+            lines.append(Line(cells, kind == PICTURES[-1], starts_group=not i))
+    labels = [command.detector_label(config, name) for name in config.detectors]
+    bars = [
+        Bar(f"{generator}, {name}", [exact(of[kind]) for kind in PICTURES[2:]])
         for generator, by_detector in figures.items()
         for name, of in by_detector.items()
     ]
-    shown = {"shares": figures}
-    return Result(title, sentence, [table], settings, shown, pairs, INPUTS[2:], "judged real")
+    return Result(
+        "Table 4: what detectors judge real (in brackets the paper's)",
+        f"Protecting a photo costs at most {number(max(lost))} of the share judged real, in "
+        f"{len(lost)} pairs of generator and detector.",
+        [Table("share judged real", ("generator", "pictures", *labels), lines, keys=2)],
+        inputs,
+        {"shares": figures},
+        Chart(bars, PICTURES[2:], "judged real"),
+    )
 
 
 if __name__ == "__main__":
-    result.run("table4", make)
+    command.run("table4", make)

@@ -1,64 +1,55 @@
 """Table 5: a P trained with one detector, tested by others: python -m experiments.table5"""
 
-import pathlib
-from typing import Any
-
-from dfd_jax.evaluation.report.formatting import Cell, Row, Table, number
-from dfd_jax.runtime.config import Config
-from experiments import bars, compared, paper, result, rows
-from experiments.result import Result
-from experiments.rows import NOTHING, Entry
-from experiments.setting import open_setting
-from experiments.training import trained
+from dfd_jax.evaluation.report.formatting import Line, Table, Worse, number
+from experiments.charts import Chart
+from experiments.tables import command, paper, rows
+from experiments.tables.command import Result
+from experiments.tables.inputs import TableRun
+from experiments.tables.perturbers import trained
 
 GENERATOR = "ganimation"
 
 
-def make(config: Config, workdir: pathlib.Path, console: Any) -> Result:
+def make(run: TableRun) -> Result:
     """F1 on GANimation's fakes: a row for each P, a column for each detector that tests."""
-    setting = open_setting(config, workdir, console, GENERATOR)
-    entries = [NOTHING]
-    for name in paper.TABLE5:
-        path = trained(
-            config, workdir, console, f"{GENERATOR}_{name}", generator=GENERATOR, detectors=(name,)
-        )
-        entries.append(Entry(name, perturber=path))
-    entries.append(Entry(compared.ENSEMBLE, perturber=config.perturbers["ensemble"]))
-    measured = [rows.measure(setting, entry) for entry in entries]
+    config, inputs = run.config, run.inputs(GENERATOR)
+    paths = {
+        name: trained(run, f"{GENERATOR}_{name}", generator=GENERATOR, detectors=(name,))
+        for name in paper.TABLE5
+    }
+    paths[rows.ENSEMBLE] = config.perturbers["ensemble"]
+    protections = [rows.Protection(name, perturber=path) for name, path in paths.items()]
+    measured = [rows.measure(inputs, each) for each in (rows.NOTHING, *protections)]
     f1 = {
-        row["row"]: {n: rows.cell(row)["detectors"][n]["f1"] for n in config.detectors}
+        row.name: {name: row.cell().detectors[name].f1 for name in config.detectors}
         for row in measured
     }
-    before = f1[NOTHING.name]
-    worse = {
-        row: [n for n in of if of[n] < before[n]] for row, of in f1.items() if row != NOTHING.name
-    }
+    before = f1[rows.NOTHING.name]
+    worse = {row: [name for name in before if f1[row][name] < before[name]] for row in paths}
     lines = []
     for row, of in f1.items():
-        theirs = paper.TABLE5_NONE if row == NOTHING.name else paper.TABLE5.get(row, {})
-        cells = [Cell(row)]
-        for name in of:
-            text = result.with_paper(number(of[name]), theirs.get(name)).text
-            cells.append(Cell(text, name in worse.get(row, [])))
-        lines.append(Row(tuple(cells), row == compared.ENSEMBLE))
+        theirs = paper.TABLE5_NONE if row == rows.NOTHING.name else paper.TABLE5.get(row, {})
+        texts = {name: command.with_paper(number(of[name]), theirs.get(name)) for name in of}
+        flagged = [Worse(texts[n]) if n in worse.get(row, ()) else texts[n] for n in texts]
+        lines.append(Line([row, *flagged], row == rows.ENSEMBLE))
     headers = ("P trained with", *(f"tested by {name}" for name in config.detectors))
-    lost = sum(len(of) for row, of in worse.items() if row != compared.ENSEMBLE)
+    lost = sum(len(worse[row]) for row in paper.TABLE5)
     sentence = (
         f"Below no protection (marked !): {lost} of {len(paper.TABLE5) * len(before)} pairs with a "
-        f"P that knew one detector, {len(worse[compared.ENSEMBLE])} of {len(before)} with the "
+        f"P that knew one detector, {len(worse[rows.ENSEMBLE])} of {len(before)} with the "
         "ensemble's P."
     )
-    table = Table("GANimation: F1", headers, tuple(lines))
-    title = "Table 5: from one detector to another (in brackets the paper's)"
-    tables = [table, result.details(setting, measured), result.costs(setting, measured)]
-    pairs = [
-        bars.compared(f"{row}, by {name}", measured, (NOTHING.name, row), name)
+    tables = [Table("GANimation: F1", headers, lines)]
+    tables += [command.details(inputs, measured), command.costs(inputs, measured)]
+    bars = [
+        command.f1_bar(f"{row}, by {name}", measured, (rows.NOTHING.name, row), name)
         for row in worse
         for name in config.detectors
     ]
-    figures = {"f1": f1, "worse": worse}
-    return Result(title, sentence, tables, [setting], figures, pairs, ("no P", "with P"), "F1")
+    title = "Table 5: from one detector to another (in brackets the paper's)"
+    chart = Chart(bars, ("no P", "with P"), "F1")
+    return Result(title, sentence, tables, [inputs], {"f1": f1, "worse": worse}, chart)
 
 
 if __name__ == "__main__":
-    result.run("table5", make)
+    command.run("table5", make)

@@ -1,66 +1,53 @@
 """Table 7: a P trained under one condition, tested under others: python -m experiments.table7"""
 
-import pathlib
-from typing import Any
-
-from dfd_jax.evaluation.report.formatting import Cell, Row, Table, number
-from dfd_jax.runtime.config import Config
-from experiments import bars, paper, result, rows
-from experiments.result import Result
-from experiments.rows import NOTHING, Entry
-from experiments.setting import open_setting
-from experiments.training import trained
+from dfd_jax.evaluation.report.formatting import Line, Table, number
+from experiments.charts import Chart
+from experiments.tables import command, paper, rows
+from experiments.tables.command import Result
+from experiments.tables.inputs import TableRun
+from experiments.tables.perturbers import trained
 
 DETECTOR = "xception"
+ANY = "any (shipped)"
 
 
-def make(config: Config, workdir: pathlib.Path, console: Any) -> Result:
+def make(run: TableRun) -> Result:
     """F1 by Xception on StarGAN's fakes: a row for each P, a column for each condition."""
-    setting = open_setting(config, workdir, console, "stargan")
-    entries = [NOTHING]
-    for condition in paper.TABLE7:
-        path = trained(
-            config,
-            workdir,
-            console,
-            f"stargan_{condition}",
-            detectors=tuple(config.in_the_loop),
-            condition=condition,
-        )
-        entries.append(Entry(condition, perturber=path))
-    any_of = "any (shipped)"
-    entries.append(Entry(any_of, perturber=config.perturbers["stargan"]))
-    measured = [rows.measure(setting, entry) for entry in entries]
-    f1, disrupted = (
-        {row["row"]: {c: of(rows.cell(row, c)) for c in paper.TABLE7} for row in measured}
-        for of in (lambda cell: cell["detectors"][DETECTOR]["f1"], lambda cell: cell["disrupted"])
-    )
+    config, inputs, nothing = run.config, run.inputs("stargan"), rows.NOTHING.name
+    known = tuple(config.in_the_loop)
+    paths = {c: trained(run, f"stargan_{c}", detectors=known, condition=c) for c in paper.TABLE7}
+    paths[ANY] = config.perturbers["stargan"]
+    protections = [rows.Protection(name, perturber=path) for name, path in paths.items()]
+    measured = [rows.measure(inputs, each) for each in (rows.NOTHING, *protections)]
+    cells = {row.name: {c: row.cell(condition=c) for c in paper.TABLE7} for row in measured}
+    f1 = {row: {c: of[c].detectors[DETECTOR].f1 for c in of} for row, of in cells.items()}
+    disrupted = {row: {c: of[c].disrupted for c in of} for row, of in cells.items()}
     lines = []
     for row, of in f1.items():
-        theirs = paper.TABLE7_NONE if row == NOTHING.name else paper.TABLE7.get(row, {})
-        cells = [Cell(row)]
-        cells += [result.with_paper(number(of[c]), theirs.get(c)) for c in of]
-        cells += [Cell(number(100 * disrupted[row][c], 0)) for c in of]
-        lines.append(Row(tuple(cells), row == any_of))
+        theirs = paper.TABLE7_NONE if row == nothing else paper.TABLE7.get(row, {})
+        shown = [command.with_paper(number(of[c]), theirs.get(c)) for c in of]
+        shown += [number(100 * disrupted[row][c], 0) for c in of]
+        lines.append(Line([row, *shown], row == ANY))
     headers = ("P trained for", *(f"F1 {c}" for c in paper.TABLE7))
     headers += tuple(f"% dis {c}" for c in paper.TABLE7)
-    better = sum(f1[r][c] > f1[NOTHING.name][c] for r in paper.TABLE7 for c in paper.TABLE7)
-    sentence = (
-        f"{better} of 9 pairs of conditions are above no protection with a P that knew one "
-        "condition."
-    )
-    title = "Table 7: from one condition to another (in brackets the paper's)"
-    tables = [Table("StarGAN: F1 by Xception", headers, tuple(lines))]
-    tables += [result.details(setting, measured), result.costs(setting, measured)]
-    figures = {"f1": f1, "disrupted": disrupted}
-    pairs = [
-        bars.compared(f"{row}, for {c}", measured, (NOTHING.name, row), DETECTOR, c)
-        for row in f1
-        if row != NOTHING.name
+    better = sum(f1[r][c] > f1[nothing][c] for r in paper.TABLE7 for c in paper.TABLE7)
+    tables = [Table("StarGAN: F1 by Xception", headers, lines)]
+    tables += [command.details(inputs, measured), command.costs(inputs, measured)]
+    bars = [
+        command.f1_bar(f"{row}, for {c}", measured, (nothing, row), DETECTOR, c)
+        for row in paths
         for c in paper.TABLE7
     ]
-    return Result(title, sentence, tables, [setting], figures, pairs, ("no P", "with P"), "F1")
+    return Result(
+        "Table 7: from one condition to another (in brackets the paper's)",
+        f"{better} of 9 pairs of conditions are above no protection with a P that knew one "
+        "condition.",
+        tables,
+        [inputs],
+        {"f1": f1, "disrupted": disrupted},
+        Chart(bars, ("no P", "with P"), "F1"),
+    )
 
 
 if __name__ == "__main__":
-    result.run("table7", make)
+    command.run("table7", make)

@@ -25,15 +25,16 @@ from safetensors import safe_open
 
 from dfd_jax import models
 from dfd_jax.evaluation.report import text_report
-from dfd_jax.evaluation.report.formatting import Cell, Row, Table, number
+from dfd_jax.evaluation.report.formatting import Line, Table, number
 from dfd_jax.method import protector
 from dfd_jax.models.frozen import Card
 from dfd_jax.runtime import command_line
 from dfd_jax.runtime.config import Config
 from dfd_jax.runtime.files import replace_file
-from experiments import flops, full_size, hlo
-from experiments.full_size import Networks
-from experiments.result import RESULTS
+from experiments import flops
+from experiments.benchmarks import full_size, hlo
+from experiments.benchmarks.full_size import Networks
+from experiments.tables.command import RESULTS
 
 STATIC = (
     "The compiler's static estimate for one chip: nothing was run, and waiting for memory or for "
@@ -183,8 +184,8 @@ def table_of(found: Sequence[dict[str, Any]]) -> Table:
             ]
         else:
             cells += ["does not fit", *[""] * (len(HEADERS) - 3)]
-        lines.append(Row(tuple(map(Cell, cells))))
-    return Table("one chip", HEADERS, tuple(lines), keys=1)
+        lines.append(Line(cells))
+    return Table("one chip", HEADERS, lines)
 
 
 def sentence(found: Sequence[dict[str, Any]], topology: str, parameters: int) -> str:

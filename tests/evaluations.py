@@ -1,6 +1,10 @@
 """An evaluation as dfd_jax.evaluate writes it, with known numbers, for the tests of reports."""
 
+import json
 from typing import Any
+
+from dfd_jax.evaluation import results
+from dfd_jax.evaluation.results import Evaluation, Row
 
 CONDITIONS = ("Black_Hair", "Male", "all")
 
@@ -22,9 +26,7 @@ def verdict(r: float, kept: float, q: float) -> dict[str, Any]:
     }
 
 
-def evaluated_row(
-    name: str, l2: float, disrupted: float, qs: tuple[float, float]
-) -> dict[str, Any]:
+def plain_row(name: str, l2: float, disrupted: float, qs: tuple[float, float]) -> dict[str, Any]:
     cells = [
         {
             "generator": "stargan",
@@ -48,9 +50,24 @@ def evaluated_row(
     return {"row": name, "linf_255": 6, "rms_255": 4.1, "psnr": 35.2, "ssim": 0.971, "cells": cells}
 
 
-def example() -> dict[str, Any]:
+def evaluated_row(name: str, l2: float, disrupted: float, qs: tuple[float, float]) -> Row:
+    """The same, typed."""
+    return results.from_json(json.dumps(plain_row(name, l2, disrupted, qs)), Row)
+
+
+def example() -> Evaluation:
     """Three rows; P breaks 98.4 % of the fakes, lowers q of xception and raises q of resnet18."""
-    unprotected = evaluated_row("no protection", 0.0, 0.0, (0.87, 0.75))
+    return typed(plain())
+
+
+def typed(content: Any) -> Evaluation:
+    """The evaluation of this JSON content."""
+    return results.from_json(json.dumps(content), Evaluation)
+
+
+def plain() -> dict[str, Any]:
+    """The content of an evaluation.json."""
+    unprotected = plain_row("no protection", 0.0, 0.0, (0.87, 0.75))
     unprotected |= {"linf_255": 0, "rms_255": 0, "psnr": None, "ssim": 1.0}
     return {
         "created": "2030-01-02T03:04:05",
@@ -59,7 +76,13 @@ def example() -> dict[str, Any]:
         "device": "cpu",
         "seed": 3,
         "step": 900,
-        "perturber": {"model": "unet", "hyper": {"width": 16}, "input_size": 64, "sha256": "ffee"},
+        "perturber": {
+            "model": "unet",
+            "hyper": {"width": 16},
+            "input_size": 64,
+            "budget": {"bound": "tanh"},
+            "sha256": "ffee",
+        },
         "generators": [{"name": "stargan", "sha256": "aa11"}],
         "detectors": [
             {"name": "resnet18", "sha256": "cc33", "in_the_loop": False},
@@ -74,10 +97,10 @@ def example() -> dict[str, Any]:
         },
         "rows": [
             unprotected,
-            evaluated_row("random noise", 5e-5, 0.0, (0.87, 0.75)),
-            evaluated_row("P", 0.214, 0.984, (0.04, 0.80)),
+            plain_row("random noise", 5e-5, 0.0, (0.87, 0.75)),
+            plain_row("P", 0.214, 0.984, (0.04, 0.80)),
         ],
-        "regions": [
+        "crop_sizes": [
             {
                 "generator": "stargan",
                 "side": 256,
@@ -85,6 +108,9 @@ def example() -> dict[str, Any]:
                 "l2": 0.181,
                 "disrupted": 0.93,
                 "linf_255": 6,
+                "psnr": None,
+                "q": {"xception": 0.1, "resnet18": 0.8},
+                "R_protected": {"xception": 0.9, "resnet18": 0.8},
             }
         ],
         "channels": [
@@ -103,11 +129,10 @@ def example() -> dict[str, Any]:
     }
 
 
-def without_numbers(node: Any, blank: float | None, name: str = "") -> Any:
-    """`node` with everything but names replaced by `blank`."""
+def without_figures(node: Any) -> Any:
+    """`node` with null instead of every figure that may be missing (counts cannot)."""
     if isinstance(node, dict):
-        return {key: without_numbers(value, blank, key) for key, value in node.items()}
+        return {key: without_figures(value) for key, value in node.items()}
     if isinstance(node, list):
-        return [without_numbers(value, blank, name) for value in node]
-    names = {"name", "row", "generator", "condition", "channel"}
-    return node if name in names else blank
+        return [without_figures(value) for value in node]
+    return None if isinstance(node, float) else node

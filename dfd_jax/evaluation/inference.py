@@ -1,25 +1,26 @@
-"""The attacker's side of an evaluation: 8-bit photos in, fakes and verdicts out.
+"""Running generators and detectors over 8-bit photos.
 
-Everything here has been through 8 bits before it is looked at: the photos that arrive, and the
-fakes that detectors judge. Batches are padded to one size, so that each network is compiled once.
+Everything is rounded to 8 bits before it is looked at: the photos, and the fakes that detectors
+judge. Batches are padded to one size, so that each network is compiled once.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Float, Int, UInt8
+from jaxtyping import Float, UInt8
 
 from dfd_jax import pixels
 from dfd_jax.models.frozen import FrozenDetector, FrozenGenerator
+from dfd_jax.runtime.batching import padded_batches
 from dfd_jax.training import steps
 
-Photos = Mapping[int, UInt8[np.ndarray, "n s s 3"]]  # the same photos at every generator's size
+Conditions = Mapping[str, tuple[str, ...]]  # generator → the conditions to evaluate
 
 
 class Networks(NamedTuple):
-    """Everything an evaluation asks, by name."""
+    """The generators and detectors of an evaluation, by name."""
 
     generators: Mapping[str, FrozenGenerator]
     detectors: Mapping[str, FrozenDetector]
@@ -29,11 +30,19 @@ class Networks(NamedTuple):
     @property
     def sizes(self) -> tuple[int, ...]:
         """The sides of the squares that the generators take, each once."""
-        return tuple(dict.fromkeys(g.card.input_size for g in self.generators.values()))
+        return tuple(dict.fromkeys(map(self.size, self.generators)))
+
+    def size(self, generator: str) -> int:
+        """The side of the squares that a generator takes."""
+        return self.generators[generator].card.input_size
+
+    def only(self, generator: str) -> "Networks":
+        """One generator and every detector."""
+        return self._replace(generators={generator: self.generators[generator]})
 
 
 class Fakes(NamedTuple):
-    """One generator's fakes under one condition, and what each detector says of them.
+    """One generator's fakes under one condition, and each detector's probability of "real".
 
     k is 1, or the number of driving frames of the condition.
     """
@@ -55,9 +64,9 @@ def units(images: UInt8[np.ndarray, "n s s 3"]) -> Float[np.ndarray, "n s s 3"]:
 def conditions_of(
     generators: Mapping[str, FrozenGenerator], wanted: tuple[str, ...]
 ) -> dict[str, tuple[str, ...]]:
-    """The conditions to evaluate, by generator: those wanted that it knows, else its own choice.
+    """For each generator the wanted conditions that it knows, or its own choice if it knows none.
 
-    ValueError if a condition is wanted that no generator knows.
+    ValueError if no generator knows a wanted condition.
     """
     known = {c for net in generators.values() for c in net.conditions}
     unknown = [c for c in wanted if c not in known]
@@ -80,14 +89,14 @@ def make_fakes(
     condition: str,
 ) -> Fakes:
     """G(photo, condition) for every photo, as 8-bit pictures, with every detector's verdict."""
-    net, judges = networks.generators[generator], tuple(networks.detectors.values())
+    net, detectors = networks.generators[generator], tuple(networks.detectors.values())
     labels = steps.pick_labels(net, attributes, networks.label_names)
     images, verdicts = [], []
-    for rows, count in full_batches(len(photos), networks.batch_size):
+    for rows, real in padded_batches(len(photos), networks.batch_size):
         target = net.test_condition(jnp.asarray(labels[rows]), condition)
-        seen = steps.fake_and_judge(net, judges, jnp.asarray(photos[rows]), target)
-        images.append(_by_photo(seen.fakes, len(rows))[:count])
-        verdicts.append([_by_photo(p, len(rows))[:count] for p in seen.p_reals])
+        seen = steps.fake_and_judge(net, detectors, jnp.asarray(photos[rows]), target)
+        images.append(_by_photo(seen.fakes, len(rows))[:real])
+        verdicts.append([_by_photo(p, len(rows))[:real] for p in seen.p_reals])
     return Fakes(np.concatenate(images), _by_name(networks, verdicts))
 
 
@@ -96,16 +105,16 @@ def judge(
 ) -> dict[str, Float[np.ndarray, " n"]]:
     """Every detector's probability that each picture is real."""
     verdicts = []
-    for rows, count in full_batches(len(photos), networks.batch_size):
-        seen = steps.judge(tuple(networks.detectors.values()), jnp.asarray(photos[rows]))
-        verdicts.append([np.asarray(p)[:count] for p in seen])
+    for rows, real in padded_batches(len(photos), networks.batch_size):
+        p_reals = steps.judge(tuple(networks.detectors.values()), jnp.asarray(photos[rows]))
+        verdicts.append([np.asarray(p)[:real] for p in p_reals])
     return _by_name(networks, verdicts)
 
 
 def _by_photo(array: Any, photos: int) -> np.ndarray:
-    """Photo-major results with the frames of each photo on an axis of their own."""
-    found = np.asarray(array)
-    return found.reshape(photos, -1, *found.shape[1:])
+    """[photos * frames, …], photo by photo, as [photos, frames, …]."""
+    values = np.asarray(array)
+    return values.reshape(photos, -1, *values.shape[1:])
 
 
 def _by_name(networks: Networks, verdicts: list[Any]) -> dict[str, np.ndarray]:
@@ -113,11 +122,3 @@ def _by_name(networks: Networks, verdicts: list[Any]) -> dict[str, np.ndarray]:
         name: np.concatenate([batch[i] for batch in verdicts])
         for i, name in enumerate(networks.detectors)
     }
-
-
-def full_batches(count: int, size: int) -> Iterator[tuple[Int[np.ndarray, " size"], int]]:
-    """Which of `count` photos are in each batch of `size`, and how many of those are not there just
-    to fill up the last one (by repeating its last photo).
-    """
-    for start in range(0, count, size):
-        yield np.arange(start, start + size).clip(max=count - 1), min(size, count - start)

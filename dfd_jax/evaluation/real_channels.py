@@ -1,7 +1,6 @@
-"""What platforms do to a picture between its owner and the attacker, with the real encoders, on
-8-bit pixels.
+"""Real channels: what platforms do to a published photo, with real encoders, on 8-bit pixels.
 
-The differentiable counterpart that P is trained through is channel.py.
+The differentiable channel that P is trained through is method/channel.py.
 """
 
 import io
@@ -12,9 +11,10 @@ from jaxtyping import UInt8
 from PIL import Image, ImageFilter
 
 Pixels = UInt8[np.ndarray, "_ _ 3"]
+Channel = Callable[[Pixels], Pixels]
 
 
-def _jpeg(quality: int) -> Callable[[Pixels], Pixels]:
+def _jpeg(quality: int) -> Channel:
     def encode(pixels: Pixels) -> Pixels:
         buffer = io.BytesIO()
         Image.fromarray(pixels).save(buffer, "JPEG", quality=quality, subsampling="4:2:0")
@@ -31,7 +31,7 @@ def _half_and_back(pixels: Pixels) -> Pixels:
     return np.asarray(small.resize((width, height), Image.Resampling.BILINEAR))
 
 
-def _blur(sigma: float) -> Callable[[Pixels], Pixels]:
+def _blur(sigma: float) -> Channel:
     return lambda pixels: np.asarray(
         Image.fromarray(pixels).filter(ImageFilter.GaussianBlur(sigma))
     )
@@ -42,7 +42,7 @@ def _noise(pixels: Pixels) -> Pixels:
     return np.clip(np.rint(noisy), 0, 255).astype(np.uint8)
 
 
-CHANNELS: dict[str, Callable[[Pixels], Pixels]] = {
+CHANNELS: dict[str, Channel] = {
     "PNG": lambda pixels: pixels,
     "JPEG 95": _jpeg(95),
     "JPEG 75": _jpeg(75),

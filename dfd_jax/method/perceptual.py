@@ -19,8 +19,8 @@ import numpy as np
 from jaxtyping import Array, Float, UInt8
 
 from dfd_jax import models, pixels
-from dfd_jax.evaluation import inference
 from dfd_jax.models.frozen import Network
+from dfd_jax.runtime.batching import padded_batches
 
 NETWORK = "zoo:resnet50"
 STAGES = ("layer1", "layer2", "layer3", "layer4")  # 1/4 … 1/32 of the photo's side
@@ -43,7 +43,7 @@ def distance(
             f"at least {SMALLEST} x {SMALLEST} pixels"
         )
     net, found = network(), []
-    for rows, count in inference.full_batches(len(a), batch_size):
+    for rows, count in padded_batches(len(a), batch_size):
         pairs = _distances(net, jnp.asarray(a[rows]), jnp.asarray(b[rows]))
         found.append(np.asarray(pairs)[:count])
     return np.concatenate(found) if found else np.zeros(0, np.float32)

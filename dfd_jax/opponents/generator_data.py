@@ -9,7 +9,7 @@ from jax.sharding import Mesh
 from jaxtyping import Float, UInt8
 
 from dfd_jax.data import action_units, celeba, faces, landmarks, pipeline, sources, videos, warps
-from dfd_jax.evaluation.scoring import Subject
+from dfd_jax.data.face_photos import FacePhotos
 from dfd_jax.models.frozen import FrozenGenerator
 from dfd_jax.models.generators.fomm import FOMM
 from dfd_jax.opponents import fomm_training
@@ -50,13 +50,13 @@ def held_out(config: Config, workdir: pathlib.Path) -> HeldOut:
         seed=config.seed,
         skipped_file=workdir / "skipped.txt",
     )
-    subject, size = Subject.from_faces(test_faces, config.data.crop or None), config.data.size
-    pairs = zip(test_faces, subject.boxes, strict=True)
+    held, size = FacePhotos.from_faces(test_faces, config.data.crop or None), config.data.size
+    pairs = zip(test_faces, held.boxes, strict=True)
     known = [(face.points, box) for face, box in pairs if face.points is not None]  # all of them
     points = [landmarks.in_square(of_face, box, size) for of_face, box in known]
     animates = config.generator.model == "fomm"
     clips = sources.driving_clips(config.driving.root, size) if animates else None
-    return HeldOut(subject.crops(size), subject.attributes, np.stack(points), clips)
+    return HeldOut(held.crops(size), held.attributes, np.stack(points), clips)
 
 
 def labelled(config: Config, split: str) -> faces.FaceSource:

@@ -1,7 +1,7 @@
-"""What ships with the package: python -m dfd_jax.zoo [NAME]
+"""The networks that ship with the package: python -m dfd_jax.zoo [NAME]
 
-Without a name: all networks, with the figures of their cards and what they are good for. With one:
-its whole card, its checksum and where its file is, as JSON.
+Without a name it lists all networks with the figures and limits on their cards. With a name it
+prints that network's whole card, checksum and path as JSON.
 """
 
 import argparse
@@ -29,29 +29,30 @@ from dfd_jax.models.frozen import (
     Perturber,
 )
 
-ALL_MB, EACH_MB = 40.0, 6.0  # what the zoo and each of its networks may take, in 10^6 bytes
+ALL_MB, EACH_MB = 40.0, 6.0  # size limits of the zoo and of each network, in 10^6 bytes
 WIDTH = 140  # columns where the output is no terminal
 LEGEND = (
     "R, q: share of reals and of fakes judged real; q on NAME: fakes of a generator that the "
     "detector was not trained on. %dis: share of fakes disrupted (L2 ≥ 0.05). R': reals judged "
-    "real after protection. →: without and with protection. One card: python -m dfd_jax.zoo NAME"
+    "real after protection. →: from without to with protection. One card: python -m dfd_jax.zoo "
+    "NAME"
 )
 ROLES: dict[type[Network], str] = {
     FrozenGenerator: "generator",
     FrozenDetector: "detector",
     Perturber: "perturber",
-    Network: "discriminator",  # what is none of the above
+    Network: "discriminator",  # everything else
 }
 
 
 class Entry(NamedTuple):
-    """A network of the zoo: its card (with the file's sha256) and what its file shows."""
+    """A network of the zoo: its card (with the file's sha256), and facts about its file."""
 
     name: str
     path: pathlib.Path
     card: Card
     megabytes: float  # 10^6 bytes
-    parameters: int  # what training fits; running statistics of norms are not counted
+    parameters: int  # trainable: without the running statistics of norms
 
     @property
     def role(self) -> str:
@@ -60,7 +61,7 @@ class Entry(NamedTuple):
 
 
 def read(name: str) -> Entry:
-    """The network NAME or zoo:NAME, without loading its arrays. ValueError says which there are."""
+    """The network NAME or zoo:NAME, without its arrays. ValueError lists the known names."""
     name = name.removeprefix("zoo:")
     if name not in models.zoo_names():
         raise ValueError(f"{name}: not in the zoo, which has {', '.join(models.zoo_names())}")
@@ -68,17 +69,18 @@ def read(name: str) -> Entry:
     content = path.read_bytes()
     with safe_open(path, framework="np") as file:
         text = file.metadata()["card"]
-        fitted = [key for key in file.keys() if key.startswith("params/")]  # noqa: SIM118
-        parameters = sum(math.prod(file.get_slice(key).get_shape()) for key in fitted)
+        trained = [key for key in file.keys() if key.startswith("params/")]  # noqa: SIM118
+        parameters = sum(math.prod(file.get_slice(key).get_shape()) for key in trained)
     card = Card.from_json(text, sha256=hashlib.sha256(content).hexdigest())
     return Entry(name, path, card, len(content) / 1e6, parameters)
 
 
 def entries() -> list[Entry]:
     """Every network that ships, by role and name."""
-    found = [read(name) for name in models.zoo_names()]
     order = list(ROLES.values())
-    return sorted(found, key=lambda entry: (order.index(entry.role), entry.name))
+    return sorted(
+        map(read, models.zoo_names()), key=lambda entry: (order.index(entry.role), entry.name)
+    )
 
 
 def role(card: Card) -> str:
@@ -88,7 +90,7 @@ def role(card: Card) -> str:
 
 
 def figures(card: Card) -> str:
-    """The card's held-out figures, a line for each thing that was measured."""
+    """The card's held-out figures, one line for each measurement."""
     test = card.info.get("test") or {}
     if not test:
         return "not measured"
@@ -99,18 +101,18 @@ def figures(card: Card) -> str:
 def _generator_figures(test: Mapping[str, Any]) -> Iterator[str]:
     change = f"changes the photo by {statistics.fmean(test['change_255'].values()):.1f} levels"
     if "cycle_255" in test:
-        yield f"{change} and finds back to {test['cycle_255']:.1f}"
+        yield f"{change}; {test['cycle_255']:.1f} remain after changing it back"
     else:
-        away = f"{test['reenacted_255']:.1f} levels from what was asked for"
-        yield f"{change}; {away}, the photo {test['copied_255']:.1f}"
+        distance = f"{test['reenacted_255']:.1f} levels from the target frame"
+        yield f"{change}; {distance}, the unchanged photo {test['copied_255']:.1f}"
 
 
 def _detector_figures(test: Mapping[str, Any]) -> Iterator[str]:
-    for kind, marks in test.items():
-        line = f"{kind}: AUC {marks['auc']:.3f}, R {marks['R']:.2f}, q {marks['q']:.2f}"
-        unseen = (marks.get("generators") or {}).items()
-        unseen = [f"{path.removeprefix('zoo:')} {m['q']:.2f}" for path, m in unseen]
-        yield "; ".join([line, *(f"q on {found}" for found in unseen)])
+    for kind, of in test.items():
+        line = f"{kind}: AUC {of['auc']:.3f}, R {of['R']:.2f}, q {of['q']:.2f}"
+        unseen = (of.get("generators") or {}).items()
+        shares = [f"q on {path.removeprefix('zoo:')} {each['q']:.2f}" for path, each in unseen]
+        yield "; ".join([line, *shares])
 
 
 def _perturber_figures(test: Mapping[str, Any]) -> Iterator[str]:
@@ -119,50 +121,50 @@ def _perturber_figures(test: Mapping[str, Any]) -> Iterator[str]:
         where = f"{part['generator']}: " if several else ""
         cost = f", {test['psnr']:.1f} dB" if part is test else ""
         yield f"{where}{formatting.percent(part['disrupted'])} %dis{cost}"
-        for name, found in part["detectors"].items():
-            change = f"{found['q_unprotected']:.2f} → {found['q']:.2f}"
-            yield f"{name}: q {change}, R' {found['R_protected']:.2f}"
+        for name, of in part["detectors"].items():
+            change = f"{of['q_unprotected']:.2f} → {of['q']:.2f}"
+            yield f"{name}: q {change}, R' {of['R_protected']:.2f}"
 
 
 def trained_on(card: Card) -> str:
-    """The card's word on what the network was trained with."""
+    """What the network was trained with, by its card."""
     info = card.info
     if "trained_on" in info:
         return info["trained_on"]
     data = info.get("data", formatting.MISSING)
     if isinstance(data, Mapping) and "reals" in data:
         reals = " and ".join(f"{count} {kind}" for kind, count in data["reals"].items())
-        made = f"{reals} faces against {len(data['families'])} kinds of manipulation of them"
+        made = f"{reals} faces and {len(data['families'])} kinds of manipulation of them"
         return f"{made}; fakes of {', '.join(data['generators']) or 'no generator'}"
     against = [*info.get("generators", ()), *info.get("detectors", ())]
     return f"{data}; through {', '.join(against)}" if against else str(data)
 
 
 def listing(width: int = WIDTH) -> Group:
-    """All networks: what they are and how they do, what they know, and what they take together.
+    """All networks: facts and figures, training data and limits, and their total size.
 
     Where `WIDTH` does not fit in `width` columns, the figures stand in the second table.
     """
-    found, is_wide = entries(), width >= WIDTH
+    networks, is_wide = entries(), width >= WIDTH
     facts = ["zoo:", "model", "role", "px", "MB", "parameters", "sha256"]
     texts = ["zoo:", "trained on", "limits"]
     (facts if is_wide else texts).insert(-1 if is_wide else 1, "held-out figures")
-    blocks = [_table(columns, found) for columns in (facts, texts)]
-    total = sum(entry.megabytes for entry in found)
-    line = f"{len(found)} networks, {total:.1f} MB (limit {ALL_MB:.0f}; {EACH_MB:.0f} each)"
+    blocks = [_table(columns, networks) for columns in (facts, texts)]
+    total = sum(entry.megabytes for entry in networks)
+    line = f"{len(networks)} networks, {total:.1f} MB (limit {ALL_MB:.0f}; {EACH_MB:.0f} each)"
     return Group(blocks[0], "", blocks[1], "", Text(line, "bold"), Text(LEGEND, "dim"))
 
 
-def _table(columns: Sequence[str], found: Sequence[Entry]) -> Table:
+def _table(columns: Sequence[str], networks: Sequence[Entry]) -> Table:
     table = Table(box=None, header_style="bold", padding=(0, 2, 0, 0))
     for column in columns:
         is_number = column in ("px", "MB", "parameters")
         wraps = column in ("model", "held-out figures", "trained on", "limits")
         side = "right" if is_number else "left"
-        words = [w for entry in found for w in figures(entry.card).split()]
+        words = [w for entry in networks for w in figures(entry.card).split()]
         least = max(map(len, words)) if column == "held-out figures" else None
         table.add_column(column, justify=side, no_wrap=not wraps, overflow="fold", min_width=least)
-    for entry in found:
+    for entry in networks:
         card = entry.card
         cells = {
             "zoo:": entry.name,
@@ -181,7 +183,7 @@ def _table(columns: Sequence[str], found: Sequence[Entry]) -> Table:
 
 
 def as_json(entry: Entry) -> dict[str, Any]:
-    """The entry as plain data: what its file shows, and the card as it is."""
+    """The entry as plain data: facts about its file, and the card as it is."""
     return {
         "name": entry.name,
         "role": entry.role,

@@ -1,5 +1,6 @@
 """Attacks in an evaluation: made for each photo, written to files like P, shown in the tables."""
 
+import dataclasses
 import io
 import json
 
@@ -11,7 +12,7 @@ from rich.console import Console
 
 from dfd_jax import evaluate, train
 from dfd_jax.data.images import Box
-from dfd_jax.evaluation import scoring
+from dfd_jax.evaluation import files
 from dfd_jax.evaluation.report import text_report
 from dfd_jax.method import budget
 
@@ -30,7 +31,8 @@ def finished(tiny_zoo, tmp_path_factory):
 
 def test_an_evaluation_has_a_row_for_each_attack_between_noise_and_p(finished):
     console = Console(record=True, width=120, file=io.StringIO())
-    evaluate.evaluate_run(finished, console)
+    evaluated = evaluate.evaluate_run(finished, console)
+    assert [row.name for row in evaluated.rows][2:] == ["FGSM", "PGD", "P"]
     results = json.loads((finished / "evaluation.json").read_text())
     rows = {row["row"]: row for row in results["rows"]}
     assert list(rows) == ["no protection", "random noise", "FGSM", "PGD", "P"]
@@ -62,7 +64,7 @@ def test_an_addition_keeps_its_bound_in_a_region_of_another_size(photos, side):
     photo = np.pad(photos[0], ((4, 8), (4, 8), (0, 0)))
     deltas = np.where(np.arange(48 * 16).reshape(1, 16, 16, 3) % 7 < 3, 0.05, -0.05)
     box = Box(2, 3, side)
-    changed = scoring.addition(deltas.astype(np.float32), budget.Budget())(photo, box, 0)
+    changed = files.addition(deltas.astype(np.float32), budget.Budget())(photo, box, 0)
     moved = np.abs(changed.astype(int) - photo)
     assert 1 <= moved.max() <= 6
     assert not moved[:3].any()
@@ -72,7 +74,8 @@ def test_an_addition_keeps_its_bound_in_a_region_of_another_size(photos, side):
 def test_a_table_with_an_attack_still_prints():
     example = evaluations.example()
     row = evaluations.evaluated_row("MI-FGSM", 0.31, 1.0, (0.5, 0.5))
-    example["rows"].insert(2, row)
+    *others, protected = example.rows
+    example = dataclasses.replace(example, rows=(*others, row, protected))
     console = Console(record=True, width=110, file=io.StringIO())
     text_report.print_evaluation(example, console)
     lines = [line.split() for line in console.export_text().splitlines() if "MI-FGSM" in line]

@@ -33,8 +33,8 @@ def test_the_grid_has_a_column_per_caption_and_a_row_per_photo(tmp_path: pathlib
 def test_the_grid_scales_all_panels_to_one_size_and_leaves_gaps_empty(
     tmp_path: pathlib.Path,
 ) -> None:
-    small, large = np.full((64, 64, 3), 255, np.uint8), np.full((100, 100, 3), 255, np.uint8)
-    picture_grid.save_grid(tmp_path / "grid.png", [{"a": small, "b": large}, {"b": large}], scale=3)
+    small, large = np.full((64, 64, 3), 255, np.uint8), np.full((300, 300, 3), 255, np.uint8)
+    picture_grid.save_grid(tmp_path / "grid.png", [{"a": small, "b": large}, {"b": large}])
     with Image.open(tmp_path / "grid.png") as file:
         drawn = np.asarray(file.convert("RGB"))
     assert drawn.shape[1] == 2 * (300 + picture_grid.GAP) + picture_grid.GAP

@@ -15,10 +15,10 @@ from dfd_jax.method.forward import Opponents
 
 torch = pytest.importorskip("torch", reason="PyTorch is not installed")
 benchmark = pytest.importorskip("experiments.benchmark")
-networks = pytest.importorskip("experiments.benchmark_networks")
-clip = pytest.importorskip("experiments.benchmark_clip")
-train = pytest.importorskip("experiments.benchmark_train")
-attack = pytest.importorskip("experiments.benchmark_attack")
+networks = pytest.importorskip("experiments.benchmarks.networks")
+clip = pytest.importorskip("experiments.benchmarks.clip")
+train = pytest.importorskip("experiments.benchmarks.train")
+attack = pytest.importorskip("experiments.benchmarks.attack")
 
 SMALL_FOMM = {  # of what the twin reads off the arrays
     "kp_block_expansion": 4,
@@ -146,16 +146,16 @@ def test_a_training_step_is_compared_with_the_same_step(method):
 
 
 def test_a_training_step_with_another_weight_of_a_term_is_no_comparison(method, monkeypatch):
-    pair, terms = train.Pair(method, 4), train.assembly.terms(method.config)
+    pair, terms = train.Pair(method, 4), train.setup.terms(method.config)
     other = terms._replace(fake=2 * terms.fake)
-    monkeypatch.setattr(train.torch_twins, "train_step", with_terms(other))
+    monkeypatch.setattr(train.torch_side, "train_step", with_terms(other))
     with pytest.raises(ValueError, match="the two sides differ"):
         pair.check()
 
 
 def with_terms(terms):
     """PyTorch's training with other weights of Eq. 7."""
-    make = train.torch_twins.train_step
+    make = train.torch_side.train_step
 
     def changed(method, layout):
         found = make(method, layout)

@@ -4,7 +4,8 @@ import json
 
 import pytest
 
-from experiments import benchmark, benchmark_input
+from experiments import benchmark
+from experiments.benchmarks import input as benchmark_input
 
 
 def test_batches_are_counted_with_what_is_read_ahead(tmp_path):

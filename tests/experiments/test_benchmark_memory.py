@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from experiments import benchmark, benchmark_memory, peak
+from experiments import benchmark
+from experiments.benchmarks import memory, peak
 
 
 def run(monkeypatch, has_torch):
@@ -16,12 +17,12 @@ def run(monkeypatch, has_torch):
         asked.append((scale, kind, batch))
         return {"loaded": 100.0, "stepping": 200.0 + len(asked), "peak": 300.0, "planned": 50.0}
 
-    monkeypatch.setattr(benchmark_memory, "_child", child)
+    monkeypatch.setattr(memory, "_child", child)
     monkeypatch.setattr(
-        benchmark_memory.importlib.util, "find_spec", lambda name: object() if has_torch else None
+        memory.importlib.util, "find_spec", lambda name: object() if has_torch else None
     )
     args = argparse.Namespace(scales=["zoo"], starts=3)
-    return asked, *benchmark_memory.run(args, Console(quiet=True))
+    return asked, *memory.run(args, Console(quiet=True))
 
 
 def test_each_kind_starts_once_to_compile_and_then_as_often_as_asked(monkeypatch):
@@ -40,8 +41,8 @@ def test_without_pytorch_its_step_is_left_out(monkeypatch):
 
 
 def test_a_process_that_fails_is_an_error():
-    with pytest.raises(RuntimeError, match=r"experiments\.peak zoo nothing"):
-        benchmark_memory._child("zoo", "nothing", 1)
+    with pytest.raises(RuntimeError, match=r"experiments\.benchmarks\.peak zoo nothing"):
+        memory._child("zoo", "nothing", 1)
 
 
 def test_what_is_held_is_seen():

@@ -1,12 +1,13 @@
 """Publishing a run: results without pictures of people, a perturber that carries its figures."""
 
-import json
+import dataclasses
 import sys
 
 import evaluations
 import pytest
 
 from dfd_jax import models
+from dfd_jax.evaluation import results
 from experiments import publish
 
 
@@ -22,10 +23,16 @@ def workdir(tmp_path, monkeypatch, tiny):
 
 
 def call(monkeypatch, workdir, evaluation, *options):
-    (workdir / "evaluation.json").write_text(json.dumps(evaluation))
+    (workdir / "evaluation.json").write_text(results.to_json(evaluation))
     arguments = ["publish", "--workdir", str(workdir), "--name", "it", *options]
     monkeypatch.setattr(sys, "argv", arguments)
     publish.main()
+
+
+def example_of(source):
+    example = evaluations.example()
+    photos = dataclasses.replace(example.photos, source=source)
+    return dataclasses.replace(example, photos=photos)
 
 
 def test_the_shipped_perturber_says_how_it_did(workdir, monkeypatch):
@@ -40,15 +47,13 @@ def test_the_shipped_perturber_says_how_it_did(workdir, monkeypatch):
 
 
 def test_pictures_of_photographs_are_refused(workdir, monkeypatch):
-    evaluation = evaluations.example()
-    evaluation["photos"]["source"] = "celeba"
+    evaluation = example_of("celeba")
     with pytest.raises(SystemExit):
         call(monkeypatch, workdir, evaluation, "--picture")
     assert not (publish.RESULTS / "it.png").exists()
 
 
 def test_drawn_faces_may_be_shown(workdir, monkeypatch):
-    evaluation = evaluations.example()
-    evaluation["photos"]["source"] = "synthetic"
+    evaluation = example_of("synthetic")
     call(monkeypatch, workdir, evaluation, "--picture")
     assert (publish.RESULTS / "it.png").read_bytes() == b"picture"

@@ -8,7 +8,8 @@ from tiny_networks import tiny_network
 
 from configs import stargan
 from dfd_jax.runtime import sharding
-from experiments import flops, full_size, hlo, tpu_plan
+from experiments import flops, tpu_plan
+from experiments.benchmarks import full_size, hlo
 
 TEXT = """HloModule jit_step, is_scheduled=true
 

@@ -75,10 +75,14 @@ def test_a_generator_that_train_generator_made_is_described():
     test = {"photos": 8, "change_255": {"Male": 10.0, "Young": 20.0}, "cycle_255": 4.0}
     info = {"test": test, "trained_on": "16 drawn faces"}
     card = Card("stargan", {}, 64, info=info)
-    assert zoo.figures(card) == "changes the photo by 15.0 levels and finds back to 4.0"
+    assert (
+        zoo.figures(card) == "changes the photo by 15.0 levels; 4.0 remain after changing it back"
+    )
     assert zoo.trained_on(card) == "16 drawn faces"
     test = {"change_255": {"nod": 6.0}, "reenacted_255": 5.0, "copied_255": 9.0}
-    expected = "changes the photo by 6.0 levels; 5.0 levels from what was asked for, the photo 9.0"
+    expected = (
+        "changes the photo by 6.0 levels; 5.0 levels from the target frame, the unchanged photo 9.0"
+    )
     assert zoo.figures(Card("fomm", {}, 64, info={"test": test})) == expected
 
 

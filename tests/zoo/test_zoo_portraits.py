@@ -12,8 +12,8 @@ from tiny_networks import NAMES, SHARED
 
 from dfd_jax import models, pixels
 from dfd_jax.data import sources
+from dfd_jax.data.face_photos import FacePhotos
 from dfd_jax.evaluation import inference, scoring
-from dfd_jax.evaluation.scoring import Subject
 from dfd_jax.method import metrics
 from dfd_jax.method.protector import Protector
 
@@ -30,7 +30,7 @@ pytestmark = [
 
 
 @pytest.fixture(scope="module")
-def subject():
+def portraits():
     """The test split as it is in files of the networks' own size."""
     source = sources.open_source("celeba", "test", root=PORTRAITS, attribute_names=NAMES)
     found = [source[i] for i in range(len(source))]
@@ -39,7 +39,7 @@ def subject():
         digest.update(face.name.encode() + b"\0" + face.pixels.tobytes())
     told = models.load("zoo:disrupter_stargan").card.info["test"]["photos"]
     assert digest.hexdigest() == told["sha256"], "these are other photographs than the card's"
-    return Subject.from_faces(found, None).with_region(64)
+    return FacePhotos.from_faces(found, None).resampled(64)
 
 
 @pytest.fixture(scope="module")
@@ -48,14 +48,14 @@ def networks():
     return inference.Networks({"stargan": models.load("zoo:stargan")}, judges, NAMES)
 
 
-def fakes_of(networks, subject, squares):
+def fakes_of(networks, portraits, squares):
     wanted = {"stargan": NAMES}
-    return scoring.all_fakes(networks, wanted, {64: squares}, subject.attributes)
+    return scoring.all_fakes(networks, wanted, {64: squares}, portraits.attributes)
 
 
 @pytest.fixture(scope="module")
-def originals(networks, subject):
-    return fakes_of(networks, subject, subject.crops(64))
+def originals(networks, portraits):
+    return fakes_of(networks, portraits, portraits.crops(64))
 
 
 def passed(fakes, detector):
@@ -64,10 +64,10 @@ def passed(fakes, detector):
 
 @pytest.mark.parametrize("name", DETECTORS)
 def test_a_detector_judges_the_portraits_and_the_fakes_of_them_as_its_card_says(
-    name, networks, subject, originals
+    name, networks, portraits, originals
 ):
     told = networks.detectors[name].card.info["test"]["photos"]
-    reals = inference.judge(networks, subject.crops(64))[name]
+    reals = inference.judge(networks, portraits.crops(64))[name]
     assert metrics.counts(reals, reals[:0]).recall == pytest.approx(told["R"], abs=ONE_PHOTO)
     unseen = told["generators"]["zoo:stargan"]
     for condition, q in unseen["q_by_condition"].items():
@@ -77,15 +77,15 @@ def test_a_detector_judges_the_portraits_and_the_fakes_of_them_as_its_card_says(
     assert metrics.auc(reals, p_fakes) == pytest.approx(unseen["auc"], abs=0.005)
 
 
-def test_the_disrupter_breaks_what_its_card_says(networks, subject, originals):
+def test_the_disrupter_breaks_what_its_card_says(networks, portraits, originals):
     net = models.load("zoo:disrupter_stargan")
-    told = next(region for region in net.card.info["test"]["regions"] if region["side"] == 64)
-    squares = subject.crops(64)
+    told = next(each for each in net.card.info["test"]["regions"] if each["side"] == 64)
+    squares = portraits.crops(64)
     protected = np.stack(Protector(net).protect_many(list(squares)))
     assert np.abs(protected.astype(int) - squares).max() == told["linf_255"]
     psnr = [metrics.psnr(*pair) for pair in zip(squares, protected, strict=True)]
     assert np.mean(psnr) == pytest.approx(told["psnr"], abs=0.05)
-    fakes = fakes_of(networks, subject, protected)
+    fakes = fakes_of(networks, portraits, protected)
     distances = np.concatenate(
         [metrics.l2(fakes[key].units, originals[key].units) for key in originals]
     )
@@ -109,7 +109,7 @@ def test_the_stargan_is_the_checkpoint_that_its_card_names():
             np.testing.assert_array_equal(net.variables["params"][name][leaf], kept)
 
 
-def test_attributes_change_as_asked_to_the_eyes_of_its_own_discriminator(subject, originals):
+def test_attributes_change_as_asked_to_the_eyes_of_its_own_discriminator(portraits, originals):
     pytest.importorskip("torch")
     from converters import core, stargan
     from dfd_jax.models.generators.stargan import Discriminator
@@ -122,9 +122,9 @@ def test_attributes_change_as_asked_to_the_eyes_of_its_own_discriminator(subject
     def logits(pictures):
         return np.asarray(judge.apply(variables, pixels.from_uint8(jnp.asarray(pictures)))[1])
 
-    before = logits(subject.crops(64))
+    before = logits(portraits.crops(64))
     for column, name in enumerate(NAMES):
         after = logits(originals["stargan", name].images[:, 0])[:, column]
         is_hair = name.endswith("Hair")  # asked for; the others are switched
-        wanted = 1 if is_hair else 1 - 2 * subject.attributes[:, column]
+        wanted = 1 if is_hair else 1 - 2 * portraits.attributes[:, column]
         assert np.mean((after - before[:, column]) * wanted > 0) >= 0.9, name

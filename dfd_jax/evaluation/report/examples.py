@@ -7,8 +7,9 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import UInt8
 
+from dfd_jax.evaluation.inference import Conditions
 from dfd_jax.evaluation.report import picture_grid
-from dfd_jax.evaluation.scoring import AllFakes, Conditions
+from dfd_jax.evaluation.scoring import AllFakes, Measured, Reference
 
 GRID_PHOTOS = 6
 STRIP_PHOTOS = 3
@@ -17,43 +18,59 @@ SHOWN_CONDITIONS = 2  # of each generator
 Squares = UInt8[np.ndarray, "n s s 3"]
 
 
-class Exhibits(NamedTuple):
-    """What there is to show. Photos are crops, as the attacker gets them."""
+class Examples(NamedTuple):
+    """What the pictures show: crops as generators get them, and the fakes of both."""
 
     clean: Squares
     protected: Squares
     originals: AllFakes  # of the clean photos
     fakes: AllFakes  # of the protected ones
+    conditions: Conditions
+
+    @classmethod
+    def of(cls, reference: Reference, protected: Measured) -> "Examples":
+        """The crops of the largest size, with all fakes."""
+        size = max(reference.networks.sizes)
+        crops = reference.clean[size], protected.crops[size]
+        return cls(*crops, reference.originals, protected.fakes, reference.conditions)
+
+    @property
+    def side(self) -> int:
+        """Of the crops, in pixels."""
+        return self.clean.shape[1]
+
+    @property
+    def is_animated(self) -> bool:
+        """Whether any generator makes more than one frame."""
+        return any(fakes.images.shape[1] > 1 for fakes in self.originals.values())
 
 
-def grid(exhibits: Exhibits, conditions: Conditions) -> list[dict[str, UInt8[np.ndarray, "s s 3"]]]:
+def grid(examples: Examples) -> list[dict[str, UInt8[np.ndarray, "s s 3"]]]:
     """One row per photo: x, x+P(x), |P(x)| amplified, and the fakes of both under a few conditions.
 
     Of an animated fake the middle frame is shown.
     """
     panels = []
-    for i in range(min(GRID_PHOTOS, len(exhibits.clean))):
-        delta = exhibits.protected[i].astype(np.int16) - exhibits.clean[i]
+    for i in range(min(GRID_PHOTOS, len(examples.clean))):
+        delta = examples.protected[i].astype(np.int16) - examples.clean[i]
         panel = {
-            "x": exhibits.clean[i],
-            "x+P(x)": exhibits.protected[i],
+            "x": examples.clean[i],
+            "x+P(x)": examples.protected[i],
             picture_grid.AMPLIFIED_CAPTION: picture_grid.amplified(delta),
         }
-        for generator, known in conditions.items():
+        for generator, known in examples.conditions.items():
             for condition in _shown(known):
-                label = condition.replace("_", " ")
-                if len(conditions) > 1:
-                    label = f"{generator} {label}".replace("_", " ")
-                for name, made in (("G(x)", exhibits.originals), ("G(x+P(x))", exhibits.fakes)):
+                label = f"{generator} {condition}" if len(examples.conditions) > 1 else condition
+                for name, made in (("G(x)", examples.originals), ("G(x+P(x))", examples.fakes)):
                     frames = made[generator, condition].images[i]
-                    panel[f"{name} {label}"] = frames[len(frames) // 2]
+                    panel[f"{name} {label.replace('_', ' ')}"] = frames[len(frames) // 2]
         panels.append(panel)
     return panels
 
 
 def save_strips(
     folder: pathlib.Path,
-    exhibits: Exhibits,
+    examples: Examples,
     clips: Mapping[str, UInt8[np.ndarray, "n s s 3"]],
 ) -> list[pathlib.Path]:
     """Animated fakes as in the paper's Figure 4, one GIF for each generator and driving motion.
@@ -62,23 +79,22 @@ def save_strips(
     photo. Returns the files; none if no generator animates.
     """
     written = []
-    for (generator, condition), before in exhibits.originals.items():
+    for (generator, condition), before in examples.originals.items():
         count = before.images.shape[1]
         if count == 1 or condition not in clips:
             continue
-        driving = clips[condition]
-        picked = (2 * np.arange(count) + 1) * len(driving) // (2 * count)  # as test_condition
-        after = exhibits.fakes[generator, condition]
+        driving = shown_frames(clips[condition], count)
+        after = examples.fakes[generator, condition]
         frames = [
             [
                 {
-                    "driving": driving[picked[k]],
-                    "x": exhibits.clean[i],
+                    "driving": driving[k],
+                    "x": examples.clean[i],
                     "G(x)": before.images[i, k],
-                    "x+P(x)": exhibits.protected[i],
+                    "x+P(x)": examples.protected[i],
                     "G(x+P(x))": after.images[i, k],
                 }
-                for i in range(min(STRIP_PHOTOS, len(exhibits.clean)))
+                for i in range(min(STRIP_PHOTOS, len(examples.clean)))
             ]
             for k in range(count)
         ]
@@ -86,6 +102,11 @@ def save_strips(
         picture_grid.save_animation(path, frames)
         written.append(path)
     return written
+
+
+def shown_frames(clip: UInt8[np.ndarray, "n s s 3"], count: int) -> UInt8[np.ndarray, "k s s 3"]:
+    """The `count` frames of a driving clip that the generator's `test_condition` picks."""
+    return clip[(2 * np.arange(count) + 1) * len(clip) // (2 * count)]
 
 
 def _shown(conditions: tuple[str, ...]) -> tuple[str, ...]:

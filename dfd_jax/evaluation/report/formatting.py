@@ -1,77 +1,49 @@
-"""How numbers are worded, and the tables that hold them, the same in every kind of report.
+"""How numbers are written, and the tables that hold them, the same in every kind of report.
 
-A missing value (absent, null, NaN) is shown as a dash.
+A missing value (NaN or None) is shown as a dash.
 """
 
 import dataclasses
 import math
-from collections.abc import Mapping
-from typing import Any, TypeGuard
+from collections.abc import Callable, Sequence
+
+from dfd_jax.evaluation.results import Cost
 
 MISSING = "\N{EN DASH}"
-R_TOLERANCE = 0.02  # R' may lie this far below R before it is flagged: the project's own target
 
-LEGEND = (
-    "L2: mean squared difference between the fake made from the protected photo and the fake made "
-    "from the original, on [-1, 1]. % dis: share of fakes with L2 ≥ 0.05 (disrupted).",
-    "Real is positive. R: share of real photos judged real (= recall). R': the same photos after "
-    "protection, still judged real. q: share of fakes judged real; lower is better.",
-    "precision = R/(R+q). F1 can only lie between its floor (every fake passes) and its cap (none "
-    "does); the detector's R alone fixes both.",
-    "masked: over the pixels that the generator changed (more than 0.5 on [-1, 1], all channels "
-    "together); what it copies from the photo dilutes the plain L2.",
-    "PSNR (dB), SSIM, L∞ (8-bit levels): the protected photo against the original.",
-    "* detector in P's training loop.   ! worse than no protection "
-    f"(R': more than {R_TOLERANCE} below R).",
-)
 
-LPIPS = (  # the column of rows that have the key `lpips`, and how to read it
-    "LPIPS-like",
-    "LPIPS-like: the protected photo against the original as zoo:resnet50 sees them, without "
-    "learned weights; 0 is alike. Not comparable with published LPIPS, nor for a P that was "
-    "trained against zoo:resnet50.",
-)
+class Worse(str):
+    """A formatted value that is worse than without protection, marked by an exclamation mark."""
+
+    __slots__ = ()
+
+    def __new__(cls, text: str) -> "Worse":
+        """`text` with its mark."""
+        return super().__new__(cls, f"{text}!")
 
 
 @dataclasses.dataclass(frozen=True)
-class Cell:
-    """One formatted value; `is_worse` if it is worse than without protection."""
+class Line:
+    """A line of a table. `is_strong`: what the report is about; `starts_group`: a rule above."""
 
-    text: str
-    is_worse: bool = False
-
-    def __str__(self) -> str:
-        return f"{self.text}!" if self.is_worse else self.text
-
-
-@dataclasses.dataclass(frozen=True)
-class Row:
-    """A line. `is_strong`: the result the report is about; `starts_group`: a rule goes above."""
-
-    cells: tuple[Cell, ...]
+    cells: Sequence[str]
     is_strong: bool = False
     starts_group: bool = False
 
 
 @dataclasses.dataclass(frozen=True)
 class Table:
-    """Headers and rows; the first `keys` columns name the row and are left-aligned."""
+    """Headers and lines; the first `keys` columns name the line and are left-aligned."""
 
     title: str
-    headers: tuple[str, ...]
-    rows: tuple[Row, ...]
+    headers: Sequence[str]
+    lines: Sequence[Line]
     keys: int = 1
 
 
-def is_known(value: Any) -> TypeGuard[float]:
-    """Whether `value` is a number (not null, not NaN, not a truth value)."""
-    is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
-    return is_number and not math.isnan(value)
-
-
-def number(value: Any, digits: int = 2) -> str:
+def number(value: float | None, digits: int = 2) -> str:
     """`value` with fixed decimals; tiny ones in powers of ten, infinite as ∞, missing as –."""
-    if not is_known(value):
+    if value is None or math.isnan(value):
         return MISSING
     if math.isinf(value):
         return "∞" if value > 0 else "-∞"
@@ -81,9 +53,9 @@ def number(value: Any, digits: int = 2) -> str:
     return f"{value:.{digits}f}"
 
 
-def percent(share: Any) -> str:
-    """A share (0 … 1) in percent, whole; 0 and 100 are only said when they are exact."""
-    if not is_known(share):
+def percent(share: float | None) -> str:
+    """A share (0 … 1) in percent, whole; 0 and 100 only where they are exact."""
+    if share is None or math.isnan(share):
         return MISSING
     whole = f"{100 * share:.0f}"
     if whole in ("0", "100") and share not in (0, 1):
@@ -92,15 +64,14 @@ def percent(share: Any) -> str:
     return whole
 
 
-def psnr(row: Mapping[str, Any]) -> str:
-    """PSNR in dB; the JSON's null means infinite where the photo is unchanged."""
-    if row.get("psnr") is None and row.get("linf_255") == 0:
-        return "∞"
-    return number(row.get("psnr"), 1)
+def psnr(cost: Cost) -> str:
+    """PSNR in dB; infinite where no photo was changed."""
+    is_unchanged = math.isnan(cost.psnr) and cost.linf_255 == 0
+    return "∞" if is_unchanged else number(cost.psnr, 1)
 
 
-def interval(bounds: Any, form: Any = number) -> str:
+def interval(bounds: tuple[float, float], form: Callable[[float], str] = number) -> str:
     """ "[low, high]", or nothing where there is no interval."""
-    if not bounds or len(bounds) != 2 or not all(is_known(b) for b in bounds):
+    if any(math.isnan(bound) for bound in bounds):
         return ""
     return f"[{form(bounds[0])}, {form(bounds[1])}]"

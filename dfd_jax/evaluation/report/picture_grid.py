@@ -17,6 +17,7 @@ AMPLIFIED_CAPTION = f"|P(x)| x {AMPLIFY}"
 MIN_SIDE = 128  # smaller images are enlarged at least to this, in pixels
 GAP = 6  # pixels between panels and around them
 BACKGROUND, TEXT = (24, 26, 31), (232, 234, 238)
+MILLISECONDS = 160  # of each frame of an animation
 FONT_SIZES = (15, 13, 11, 9)  # the largest at which the longest word of all captions fits
 
 
@@ -34,43 +35,34 @@ def amplified(
 Panels = Sequence[Mapping[str, UInt8[np.ndarray, "_ _ 3"]]]
 
 
-def save_grid(path: str | os.PathLike[str], panels: Panels, scale: float = 1.0) -> None:
+def save_grid(path: str | os.PathLike[str], panels: Panels) -> None:
     """Write a PNG with one row per photo and the columns in the order of the first row's keys.
 
-    Panels are squares; each is drawn `scale` times its size, at least MIN_SIDE, all at one size.
-    A panel that a row lacks leaves its place empty. The file is replaced as a whole. ValueError for
-    no or misshapen panels.
+    Panels are squares; all are drawn at one size, at least MIN_SIDE. A panel that a row lacks
+    leaves its place empty. The file is replaced as a whole. ValueError for no or misshapen panels.
     """
-    _save(pathlib.Path(path), _drawn(panels, scale), optimize=True)
+    _save(pathlib.Path(path), _drawn(panels), optimize=True)
 
 
-def save_animation(
-    path: str | os.PathLike[str], frames: Sequence[Panels], milliseconds: int = 160
-) -> None:
-    """Write a GIF that shows one grid after the other, endlessly, each for `milliseconds`.
+def save_animation(path: str | os.PathLike[str], frames: Sequence[Panels]) -> None:
+    """Write a GIF that shows one grid after the other, in an endless loop.
 
     ValueError for no frames, and for panels as `save_grid`.
     """
     if not frames:
         raise ValueError("an animation needs at least one frame, found none")
-    first, *others = [_drawn(panels, 1.0) for panels in frames]
-    _save(
-        pathlib.Path(path),
-        first,
-        save_all=True,
-        append_images=others,
-        duration=milliseconds,
-        loop=0,
-    )
+    first, *others = map(_drawn, frames)
+    animation = {"save_all": True, "append_images": others, "duration": MILLISECONDS, "loop": 0}
+    _save(pathlib.Path(path), first, **animation)
 
 
-def _drawn(panels: Panels, scale: float) -> Image.Image:
+def _drawn(panels: Panels) -> Image.Image:
     columns = list(dict.fromkeys(name for row in panels for name in row))
     if not columns:
         raise ValueError("a picture grid needs at least one row with one panel, found none")
     for name, pixels in ((n, p) for row in panels for n, p in row.items()):
         _check(name, pixels)
-    side = max(_drawn_side(p.shape[0], scale) for row in panels for p in row.values())
+    side = max(_drawn_side(p.shape[0]) for row in panels for p in row.values())
     font, captions = _captions(columns, side)
     line = math.ceil(font.size * 1.25)
     top = GAP + line * max(len(lines) for lines in captions) + GAP // 2
@@ -97,10 +89,9 @@ def _check(name: str, pixels: np.ndarray) -> None:
         )
 
 
-def _drawn_side(size: int, scale: float) -> int:
-    """Pixels a side: a whole multiple of the size where an image has to grow to MIN_SIDE."""
-    wanted = round(size * scale)
-    return wanted if wanted >= MIN_SIDE else size * math.ceil(MIN_SIDE / size)
+def _drawn_side(size: int) -> int:
+    """The size itself, or its smallest multiple that is at least MIN_SIDE."""
+    return size * math.ceil(MIN_SIDE / size)
 
 
 def _resized(pixels: np.ndarray, side: int) -> Image.Image:

@@ -1,12 +1,7 @@
-"""What people look at after a run: tables in the terminal, and Markdown for a README.
-
-Drawn from the JSON that dfd_jax.evaluate writes. tables.py words the numbers; page.py is the HTML.
-"""
+"""The tables of an evaluation in a terminal, and as GitHub Markdown."""
 
 import dataclasses
 import sys
-from collections.abc import Mapping, Sequence
-from typing import Any
 
 from rich import box
 from rich.console import Console
@@ -14,31 +9,24 @@ from rich.table import Table as RichTable
 from rich.text import Text
 
 from dfd_jax.evaluation.report import tables
-from dfd_jax.evaluation.report.formatting import Table
+from dfd_jax.evaluation.report.formatting import MISSING, Table, Worse
+from dfd_jax.evaluation.results import Evaluation
 
 LOG_WIDTH = 120  # columns where the output is no terminal
 SPACING = 2  # characters between two columns
 
 
-def print_evaluation(evaluation: Mapping[str, Any], console: Console | None = None) -> None:
+def print_evaluation(evaluation: Evaluation, console: Console | None = None) -> None:
     """Print the tables to `console` (default: standard output).
 
-    A table that is too wide is printed in parts, each with the columns that name its rows, so that
+    A table that is too wide is printed in parts, each with the columns that name its lines, so that
     nothing is cut off.
     """
     console = console or Console(width=None if sys.stdout.isatty() else LOG_WIDTH)
     _say(console, tables.headline(evaluation), "bold")
-    for table in (
-        *tables.summary(evaluation),
-        *tables.conditions(evaluation),
-        *tables.clips(evaluation),
-        *tables.regions(evaluation),
-        *tables.channels(evaluation),
-    ):
+    for table in tables.every(evaluation):
         print_table(table, console)
-    if tables.speed(evaluation):
-        _say(console, f"\nSpeed: {tables.speed(evaluation)}")
-    _say(console, "")
+    _say(console, f"\nSpeed: {tables.speed(evaluation)}\n")
     for line in tables.legend(evaluation):
         _say(console, line, "dim")
 
@@ -53,12 +41,10 @@ def print_table(table: Table, console: Console) -> None:
 def split(table: Table, width: int) -> list[Table]:
     """`table` as few parts that are at most `width` characters wide; the key columns in each.
 
-    A part has at least one column beside the keys, even if that is too wide.
+    A part has at least one column besides the keys, even if that is too wide.
     """
-    widths = [
-        max([len(header), *(len(str(row.cells[i])) for row in table.rows)])
-        for i, header in enumerate(table.headers)
-    ]
+    columns = zip(table.headers, *(line.cells for line in table.lines), strict=True)
+    widths = [max(map(len, column)) for column in columns]
     keys = list(range(table.keys))
     parts = [keys[:]]
     for column in range(table.keys, len(widths)):
@@ -66,13 +52,12 @@ def split(table: Table, width: int) -> list[Table]:
         if len(parts[-1]) > len(keys) and used + widths[column] > width:
             parts.append(keys[:])
         parts[-1].append(column)
-    return [_columns(table, part) for part in parts]
+    return [_columns(table, part) for part in parts] if len(parts) > 1 else [table]
 
 
 def _columns(table: Table, picked: list[int]) -> Table:
-    lines = (dataclasses.replace(r, cells=tuple(r.cells[i] for i in picked)) for r in table.rows)
-    headers = tuple(table.headers[i] for i in picked)
-    return dataclasses.replace(table, headers=headers, rows=tuple(lines))
+    lines = [dataclasses.replace(x, cells=[x.cells[i] for i in picked]) for x in table.lines]
+    return dataclasses.replace(table, headers=[table.headers[i] for i in picked], lines=lines)
 
 
 def _rich(table: Table, console: Console) -> RichTable:
@@ -86,16 +71,16 @@ def _rich(table: Table, console: Console) -> RichTable:
     for i, header in enumerate(table.headers):
         justify = "left" if i < table.keys else "right"
         drawn.add_column(_printable(header, console), justify=justify, overflow="fold")
-    flagged = {i for row in table.rows for i, cell in enumerate(row.cells) if cell.is_worse}
-    for n, row in enumerate(table.rows):
-        if row.starts_group and n:
+    flagged = {i for x in table.lines for i, cell in enumerate(x.cells) if isinstance(cell, Worse)}
+    for n, line in enumerate(table.lines):
+        if line.starts_group and n:
             drawn.add_section()
         texts = []
-        for i, cell in enumerate(row.cells):
-            mark = " " if i in flagged and not cell.is_worse else ""  # keeps decimals aligned
-            style = "bold red" if cell.is_worse else ""
-            texts.append(Text(_printable(f"{cell}{mark}", console), style))
-        drawn.add_row(*texts, style="bold" if row.is_strong else None)
+        for i, cell in enumerate(line.cells):
+            is_worse = isinstance(cell, Worse)
+            mark = " " if i in flagged and not is_worse else ""  # keeps decimals aligned
+            texts.append(Text(_printable(cell + mark, console), "bold red" if is_worse else ""))
+        drawn.add_row(*texts, style="bold" if line.is_strong else None)
     return drawn
 
 
@@ -103,7 +88,7 @@ def _say(console: Console, text: str, style: str = "") -> None:
     console.print(Text(_printable(text, console), style=style))
 
 
-ASCII = str.maketrans({tables.MISSING: "-", "…": "-", "→": ">", "∞": "inf", "≥": ">="})
+ASCII = str.maketrans({MISSING: "-", "…": "-", "→": ">", "∞": "inf", "≥": ">="})
 
 
 def _printable(text: str, console: Console) -> str:
@@ -114,34 +99,23 @@ def _printable(text: str, console: Console) -> str:
     return text.translate(ASCII).encode(encoding, "replace").decode(encoding)
 
 
-def markdown_table(evaluation: Mapping[str, Any]) -> str:
-    """The headline and the pooled results as GitHub Markdown, one table per generator."""
-    return _markdown(evaluation, tables.summary(evaluation))
-
-
-def markdown_report(evaluation: Mapping[str, Any]) -> str:
+def markdown_report(evaluation: Evaluation) -> str:
     """The headline and every table as GitHub Markdown, the paper's Table 1 among them."""
-    every = (tables.summary, tables.table1, tables.conditions, tables.clips, tables.regions)
-    every += (tables.channels,)
-    return _markdown(evaluation, [table for make in every for table in make(evaluation)])
-
-
-def _markdown(evaluation: Mapping[str, Any], chosen: Sequence[Table]) -> str:
-    blocks = [_escaped(tables.headline(evaluation)), *map(markdown_of, chosen)]
-    blocks.append("<br>\n".join(_escaped(line) for line in tables.legend(evaluation)))
+    summary = tables.summary(evaluation)
+    others = tables.every(evaluation)[len(summary) :]
+    shown = [*summary, *tables.table1(evaluation), *others]
+    legend = "<br>\n".join(map(_escaped, tables.legend(evaluation)))
+    blocks = [_escaped(tables.headline(evaluation)), *map(markdown_of, shown), legend]
     return "\n\n".join(blocks) + "\n"
 
 
 def markdown_of(table: Table) -> str:
     """One table under its title, as GitHub Markdown."""
     rule = ["---" if i < table.keys else "---:" for i in range(len(table.headers))]
-    lines = [_markdown_line(table.headers), _markdown_line(rule, raw=True)]
-    lines += [_markdown_line([str(cell) for cell in row.cells]) for row in table.rows]
-    return f"**{_escaped(table.title)}**\n\n" + "\n".join(lines)
-
-
-def _markdown_line(values: Any, raw: bool = False) -> str:
-    return "| " + " | ".join(value if raw else _escaped(value) for value in values) + " |"
+    lines = [list(map(_escaped, table.headers)), rule]
+    lines += [list(map(_escaped, line.cells)) for line in table.lines]
+    text = "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
+    return f"**{_escaped(table.title)}**\n\n{text}" if table.title else text
 
 
 def _escaped(text: str) -> str:

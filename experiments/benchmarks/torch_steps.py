@@ -1,4 +1,4 @@
-"""One training step of Eq. 7 and PGD once more, in PyTorch: what ours are timed against.
+"""One training step of Eq. 7 and PGD in PyTorch, which ours are compared with.
 
 Everything is NCHW; images are on [-1, 1]. Frozen networks are functions of images whose weights
 take no gradient.
@@ -21,7 +21,7 @@ Images = Float[Tensor, "b 3 s s"]
 
 
 class CropResize(NamedTuple):
-    """The two resizes of a photo whose region is r pixels wide, for a network of s pixels."""
+    """The two resizes of a photo whose face crop is r pixels wide, for a network of s pixels."""
 
     enlarge: Float[Tensor, "r s"]
     reduce: Float[Tensor, "s r"]
@@ -36,10 +36,10 @@ class Opponents(NamedTuple):
 
 
 class Drawn(NamedTuple):
-    """What chance decided for a step."""
+    """The random choices of a step."""
 
     condition: Float[Tensor, "b c"]
-    region: int
+    resize: int
 
 
 @dataclasses.dataclass
@@ -81,13 +81,13 @@ class TrainStep:
         """Eq. 7 on one batch, and its terms and rates."""
         images = photos.float() / LEVELS_PER_UNIT - 1
         raw = self.perturber(self.params, images)
-        deltas, rms = _through_file(raw, self.opponents.resizes[drawn.region], self.eps_255)
+        deltas, rms = _through_file(raw, self.opponents.resizes[drawn.resize], self.eps_255)
         protected = _round_8bit(images + deltas)
         with torch.no_grad():
             references = self.opponents.generator(images, drawn.condition)
         fakes = self.opponents.generator(protected, drawn.condition)
-        of_fakes = torch.stack([judge(fakes) for judge in self.opponents.detectors])
-        of_protected = torch.stack([judge(protected) for judge in self.opponents.detectors])
+        of_fakes = torch.stack([detector(fakes) for detector in self.opponents.detectors])
+        of_protected = torch.stack([detector(protected) for detector in self.opponents.detectors])
         terms = {
             "distortion": -(fakes - references).square().mean(),
             "budget": F.relu(rms - self.terms.eps_255 / LEVELS_PER_UNIT).mean(),
@@ -143,7 +143,7 @@ def ascent(
 def _through_file(
     raw: Images, resize: CropResize, eps_255: float
 ) -> tuple[Images, Float[Tensor, " b"]]:
-    """What is left of P's output at the attacker's, and its RMS in the file."""
+    """The perturbation that the generator receives, and its RMS in the file."""
     deltas = eps_255 / LEVELS_PER_UNIT * _resize(raw, resize.enlarge).tanh()
     written = deltas + ((deltas * LEVELS_PER_UNIT).round() / LEVELS_PER_UNIT - deltas).detach()
     return _resize(written, resize.reduce), deltas.square().mean((1, 2, 3)).sqrt()

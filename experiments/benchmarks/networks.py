@@ -1,8 +1,7 @@
-"""Forward and input gradient of every network, beside the same network in PyTorch."""
+"""Forward and input gradient of every network, compared with the same network in PyTorch."""
 
 import argparse
 import dataclasses
-import os
 from collections.abc import Callable
 from typing import Any
 
@@ -14,18 +13,17 @@ from flax import traverse_util
 from rich.console import Console
 from rich.progress import track
 
-from converters import core
 from dfd_jax import models
-from dfd_jax.models import warp
 from dfd_jax.models.frozen import Card
 from dfd_jax.models.generators.fomm import KeyPoints
-from experiments import pages, timing
 from experiments import torch_networks as theirs
-from experiments.benchmark_weights import seeded_arrays
-from experiments.pages import Page
+from experiments.benchmarks import page as pages
+from experiments.benchmarks import timing, torch_side
+from experiments.benchmarks.page import Page
+from experiments.benchmarks.seeded_weights import seeded_arrays
+from experiments.charts import Bar, Chart
 
 Arrays = tuple[np.ndarray, ...]  # the image first, NHWC, then conditions
-FORMATS = {"contiguous": torch.contiguous_format, "channels last": torch.channels_last}
 LIMIT = 1.1  # ours over PyTorch's: what a ratio should not exceed
 # Relative L2. PyTorch's norms lose digits under channels_last; a ReLU that rounds to the other side
 # of zero moves a whole gradient.
@@ -34,7 +32,7 @@ SAME_OUTPUT, SAME_GRADIENT = 1e-3, 5e-2
 
 @dataclasses.dataclass(frozen=True)
 class Case:
-    """A network of the table and its twin: what both are called with besides the image."""
+    """A network of the table and its twin, and the inputs of both besides the image."""
 
     model: str
     theirs: Callable[..., Any]
@@ -113,12 +111,13 @@ def _page(rows: list[dict[str, Any]]) -> Page:
     )
     headings = ("network", "side", "batch", "what", "ours", "PyTorch", "ratio", "difference")
     bars = [
-        pages.Bar(f"{row['network']}, {row['what']}", (row["ours"], row["torch"]))
+        Bar(f"{row['network']}, {row['what']}", (row["ours"], row["torch"]))
         for row in rows
         if "ours" in row
     ]
-    title, legend = "Every network beside PyTorch", ("ours", "PyTorch")
-    return Page(title, note, headings, list(map(_cells, rows)), bars, legend, "ms")
+    chart = Chart(bars, ("ours", "PyTorch"), "ms")
+    lines = list(map(_cells, rows))
+    return Page("Every network compared with PyTorch", note, headings, lines, chart)
 
 
 def _cells(row: dict[str, Any]) -> list[str]:
@@ -161,7 +160,7 @@ class Pair:
         self.case, self.module = case, models.MODELS[case.model].module(**card.hyper)
         arrays = seeded_arrays(models.variable_shapes(card))
         self.variables = jax.device_put(traverse_util.unflatten_dict(arrays, sep="/"))
-        self.state = torch_state(arrays)
+        self.state = torch_side.torch_state(arrays)
         rng = np.random.default_rng(0)
         images = rng.uniform(0, 1, (batch, size, size, 3)).astype(np.float32)
         self.inputs = (images, *case.conditions(rng, batch))
@@ -204,45 +203,17 @@ class Pair:
         )
 
     def _each(self, call: Callable[..., Any]) -> dict[str, Callable[[], Any]]:
-        cores = len(os.sched_getaffinity(0))
-        return {
-            f"{name}, {threads} threads": self._under(layout, threads, call)
-            for name, layout in FORMATS.items()
-            for threads in sorted({1, cores})  # on a busy machine fewer can be faster
-        }
+        def make(layout: torch.memory_format) -> Callable[[], Any]:
+            state = torch_side.placed(self.state, layout)
+            vectors = (torch.from_numpy(array) for array in self.inputs[1:])
+            tensors = [torch_side.images(self.inputs[0], layout), *vectors]
+            return lambda: call(state, tensors)
 
-    def _under(
-        self, layout: torch.memory_format, threads: int, call: Callable[..., Any]
-    ) -> Callable[[], Any]:
-        def placed(tensor: torch.Tensor) -> torch.Tensor:
-            return tensor.contiguous(memory_format=layout) if tensor.ndim == 4 else tensor
-
-        state = {name: placed(tensor) for name, tensor in self.state.items()}
-        image = placed(torch.from_numpy(self.inputs[0].transpose(0, 3, 1, 2).copy()))
-        tensors = [image, *(torch.from_numpy(array) for array in self.inputs[1:])]
-
-        def run() -> Any:
-            torch.set_num_threads(threads)
-            return call(state, tensors)
-
-        return run
-
-
-def torch_state(arrays: dict[str, np.ndarray]) -> dict[str, torch.Tensor]:
-    """The same arrays under PyTorch's names and in its layouts."""
-    state = {}
-    for name, array in arrays.items():
-        turned = array.transpose(3, 2, 0, 1) if array.ndim == 4 else array.T
-        state[core.torch_key(name)] = torch.from_numpy(np.ascontiguousarray(turned))
-    if any(key.startswith("kp_detector.") for key in state):  # constants of the original
-        window = np.outer(warp.gaussian(4), warp.gaussian(4)).astype(np.float32)
-        for part in ("kp_detector", "generator.dense_motion_network"):
-            state[f"{part}.down.weight"] = torch.from_numpy(window).expand(3, 1, -1, -1)
-    return state
+        return torch_side.each_way(make)
 
 
 def compare(calls: Calls, batch: int, repeats: int, clock: str) -> dict[str, Any]:
-    """Times in ms per photo, alternating. ValueError if the sides differ by more than allowed."""
+    """Spread in ms per photo, alternating. ValueError if the sides differ by more than allowed."""
     ours = calls.ours()
     differences = {name: _difference(ours, call()) for name, call in calls.theirs.items()}
     agreeing = {n: c for n, c in calls.theirs.items() if differences[n] <= calls.allowed}

@@ -63,20 +63,20 @@ def training_step(
 ) -> tuple[Any, tuple[Any, ...]]:
     """The jitted step and the shapes of its arguments: (state, opponents, batch, key).
 
-    `sides` are those of the photos' regions; none: the network's own size. The batch is split over
-    the `mesh`, if there is one.
+    `sides` are those of the face crops in the files; none: the network's own size. The batch is
+    split over the `mesh`, if there is one.
     """
     size = nets.perturber.card.input_size
     labels = tuple(dict.fromkeys(name for net in nets.generators for name in net.labels))
     tx = optimizer.make_optimizer(2e-4, 100, warmup=10)
     step = steps.make_train_step(nets.perturber, tx, Budget(), Objective(), labels, mesh=mesh)
-    regions = tuple(channel.CropResize.of_side(side, size) for side in sides or (size,))
+    resizes = tuple(channel.CropResize.of_side(side, size) for side in sides or (size,))
     state = jax.eval_shape(lambda net: create_state(net, tx), nets.perturber)
     photos = {
         "images": jax.ShapeDtypeStruct((batch, size, size, 3), jnp.uint8),
         "attributes": jax.ShapeDtypeStruct((batch, len(labels)), jnp.float32),
     }
-    against = Opponents(nets.generators, nets.detectors, regions)
+    against = Opponents(nets.generators, nets.detectors, resizes)
     return step, (state, against, photos, jax.eval_shape(lambda: jax.random.key(0)))
 
 

@@ -1,4 +1,4 @@
-"""Photos that P protects a second beside ten steps of PGD on the same, by batch size."""
+"""Photos per second that P protects, compared with ten steps of PGD, by batch size."""
 
 import argparse
 from typing import Any
@@ -7,11 +7,12 @@ from rich.console import Console
 
 from dfd_jax.method import attacks
 from dfd_jax.method.protector import Protector
-from experiments import against_pgd, bars, pages
-from experiments import benchmark_method as methods
-from experiments.against_pgd import BATCHES, Attacked
-from experiments.pages import Page
-from experiments.timing import Times
+from experiments.benchmarks import method as methods
+from experiments.benchmarks import page as pages
+from experiments.benchmarks import pgd
+from experiments.benchmarks.page import Page
+from experiments.benchmarks.pgd import BATCHES, Attacked
+from experiments.charts import Bar, Chart, Spread, exact
 
 PLAN = attacks.ATTACKS["PGD"]
 SINGLE, BEST = "1", "best of each"
@@ -30,17 +31,17 @@ def run(args: argparse.Namespace, console: Console) -> tuple[dict[str, Any], Pag
         by_batch = {}
         for batch in BATCHES:
             protector = Protector(method.perturber, batch)
-            both = against_pgd.calls(attacked, protector, method.batch(batch)["images"])
-            by_batch[batch] = against_pgd.timed(both, args.repeats, args.clock, batch)
+            both = pgd.calls(attacked, protector, method.batch(batch)["images"])
+            by_batch[batch] = pgd.timed(both, args.repeats, args.clock, batch)
             rows.append(_row(scale, str(batch), by_batch[batch]))
             console.print(f"protect {scale}, batch {batch}: {rows[-1]['ratio']:.0f} x PGD")
-        rows.append(_row(scale, BEST, against_pgd.at_best(by_batch)))
+        rows.append(_row(scale, BEST, pgd.at_best(by_batch)))
     return {"aims": AIMS, "rows": rows}, page(rows)
 
 
-def _row(scale: str, batch: str, found: dict[str, Times]) -> Row:
+def _row(scale: str, batch: str, found: dict[str, Spread]) -> Row:
     rates = {name: pages.per_second(times) for name, times in found.items()}
-    ratio = against_pgd.ratio(found)
+    ratio = pgd.ratio(found)
     return {"scale": scale, "batch": batch, **rates, "ratio": ratio, "aim": AIMS.get(batch)}
 
 
@@ -60,14 +61,11 @@ def page(rows: list[Row]) -> Page:
         for row in rows
     ]
     note = (
-        "Photos a second, median (min … max) of alternating runs, float32: P's forward pass beside "
-        f"{PLAN.steps} steps of PGD against StarGAN at the photos' own size. Both find the "
+        "Photos per second, median (min … max) of alternating runs, float32: P's forward pass and "
+        f"{PLAN.steps} steps of PGD against StarGAN at the photos' own size. Both compute the "
         "perturbations of photos in memory and hand them to the host; PGD may start with the fakes "
         "of the clean photos ready."
     )
-    drawn = [
-        pages.Bar(f"{row['scale']}, batch {row['batch']}", (bars.exact(row["ratio"]),))
-        for row in rows
-    ]
-    title = f"P beside PGD-{PLAN.steps}"
-    return Page(title, note, headings, lines, drawn, ("",), "times as fast")
+    bars = [Bar(f"{row['scale']}, batch {row['batch']}", (exact(row["ratio"]),)) for row in rows]
+    title = f"P compared with PGD-{PLAN.steps}"
+    return Page(title, note, headings, lines, Chart(bars, ("",), "times as fast"))

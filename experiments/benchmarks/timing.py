@@ -1,4 +1,4 @@
-"""How long calls take that are to be compared: in turn, so that a machine's moods fall on all."""
+"""How long calls take that are to be compared: in turn, so that a machine's moods affect all."""
 
 import os
 import time
@@ -7,8 +7,9 @@ from typing import Any
 
 import numpy as np
 
+from experiments.charts import Spread, spread_of
+
 TRIALS = 3  # calls that decide which of several ways is the fastest
-Times = dict[str, float]  # median, min and max
 
 
 def keep_to_one_core() -> None:
@@ -26,19 +27,13 @@ def timed(call: Callable[[], Any], clock: str) -> float:
 
 def alternated(
     calls: Mapping[str, Callable[[], Any]], repeats: int, clock: str, photos: int = 1
-) -> dict[str, Times]:
-    """Milliseconds a photo of every call, each of which handles so many photos.
-
-    Compile and warm up before.
-    """
+) -> dict[str, Spread]:
+    """Milliseconds per photo of calls that handle `photos` photos each, already compiled."""
     taken: dict[str, list[float]] = {name: [] for name in calls}
     for _ in range(repeats):
         for name, call in calls.items():
             taken[name].append(timed(call, clock) / photos)
-    return {
-        name: {"median": float(np.median(times)), "min": min(times), "max": max(times)}
-        for name, times in taken.items()
-    }
+    return {name: spread_of(times) for name, times in taken.items()}
 
 
 def fastest(calls: Mapping[str, Callable[[], Any]], clock: str) -> str:
@@ -51,5 +46,5 @@ def fastest(calls: Mapping[str, Callable[[], Any]], clock: str) -> str:
 
 
 def relative_l2(found: np.ndarray, expected: np.ndarray) -> float:
-    """How far two arrays are apart, as a share of the second."""
+    """The distance of two arrays, relative to the size of the second."""
     return float(np.linalg.norm(found - expected) / np.linalg.norm(expected))

@@ -1,6 +1,6 @@
-"""A First Order Motion Model from a PyTorch checkpoint, over a whole clip, beside PyTorch.
+"""A First Order Motion Model from a PyTorch checkpoint, over a whole clip, compared with PyTorch.
 
-The checkpoint is written and converted as a person would do it, then a drawn face follows a drawn
+The checkpoint is written and converted as a user would do it, then a drawn face follows a drawn
 clip. Both sides find the keypoints of all frames themselves.
 """
 
@@ -22,10 +22,10 @@ from dfd_jax.data.synthetic import FaceParameters
 from dfd_jax.data.synthetic.motions import render_motion
 from dfd_jax.models.frozen import Card
 from dfd_jax.models.generators.fomm import FOMM
-from experiments import benchmark_networks as networks
 from experiments import torch_networks as theirs
-from experiments.benchmark_weights import seeded_arrays
-from experiments.pages import Page
+from experiments.benchmarks import torch_side
+from experiments.benchmarks.page import Page
+from experiments.benchmarks.seeded_weights import seeded_arrays
 
 MOTION = "yaw"
 ALLOWED = 2e-4  # on [0, 1], what the recordings of the original ask for
@@ -38,7 +38,7 @@ def run(args: argparse.Namespace, console: Console) -> tuple[dict[str, Any], Pag
     line += [f"{found['largest']:.1e}", f"{found['allowed']:.0e}"]
     note = "Largest difference of any pixel over all frames, on [0, 1]."
     headings = ("frames", "side", "largest difference", "allowed")
-    return found, Page("A reenacted clip beside PyTorch", note, headings, [line])
+    return found, Page("A reenacted clip compared with PyTorch", note, headings, [line])
 
 
 def compare(size: int, frames: int, console: Console, **hyper: Any) -> dict[str, Any]:
@@ -48,7 +48,7 @@ def compare(size: int, frames: int, console: Console, **hyper: Any) -> dict[str,
     larger than allowed.
     """
     arrays = seeded_arrays(models.variable_shapes(Card("fomm", hyper, size)))
-    state = networks.torch_state(calmed(arrays))
+    state = torch_side.torch_state(calmed(arrays))
     net = converted(state, size)
     clip = render_motion(MOTION, FaceParameters(), frames, size)
     source = render_motion("mouth", FaceParameters(skin_tone=0.8), 1, size)

@@ -1,4 +1,4 @@
-"""A training step of P beside the same step in PyTorch, photos a second."""
+"""A training step of P, compared with the same step in PyTorch, in photos per second."""
 
 import argparse
 import dataclasses
@@ -13,13 +13,15 @@ from rich.console import Console
 
 from dfd_jax.runtime import sharding
 from dfd_jax.training import setup
-from experiments import benchmark_method as methods
-from experiments import pages, timing, torch_twins
-from experiments.benchmark_method import Method
-from experiments.pages import Page
+from experiments.benchmarks import method as methods
+from experiments.benchmarks import page as pages
+from experiments.benchmarks import timing, torch_side
+from experiments.benchmarks.method import Method
+from experiments.benchmarks.page import Page
+from experiments.charts import Bar, Chart
 
 TARGET = 1.2  # ours over PyTorch's, photos a second
-DRAWS = 64  # steps whose draws are known beforehand; then they begin anew
+DRAWS = 64  # steps whose random choices are known beforehand; then they repeat
 # Relative. Where a pixel rounds to another 8-bit level the gradient jumps: in single precision
 # either side was up to 0.07 away from the same step in double precision.
 SAME_LOSS, SAME_GRADIENT = 1e-3, 0.2
@@ -50,7 +52,7 @@ def run(args: argparse.Namespace, console: Console) -> tuple[dict[str, Any], Pag
 def compared(
     calls: dict[str, Callable[[], Any]], args: argparse.Namespace, photos: int
 ) -> dict[str, Any]:
-    """Photos a second of both sides, and how many times ours is as fast."""
+    """Photos per second of both sides, and how many times ours is as fast."""
     calls["ours"]()  # compiles
     times = timing.alternated(calls, args.repeats, args.clock, photos)
     rates = {side: pages.per_second(found) for side, found in times.items()}
@@ -76,15 +78,13 @@ def page(what: str, about: str, rows: list[dict[str, Any]]) -> Page:
         for row in rows
     ]
     note = (
-        f"{about} Photos a second, median (min … max) of alternating runs, float32. PyTorch runs "
+        f"{about} Photos per second, median (min … max) of alternating runs, float32. PyTorch runs "
         "eagerly, its frozen weights take no gradient, under its fastest memory format and number "
         "of threads. Difference: relative L2 of the gradients of both sides, checked before."
     )
-    bars = [
-        pages.Bar(f"{row['scale']}, {row['size']} px", (row["ours"], row["torch"])) for row in rows
-    ]
-    title = f"{what} beside PyTorch"
-    return Page(title, note, headings, lines, bars, ("ours", "PyTorch"), "photos/s")
+    bars = [Bar(f"{row['scale']}, {row['size']} px", (row["ours"], row["torch"])) for row in rows]
+    title = f"{what} compared with PyTorch"
+    return Page(title, note, headings, lines, Chart(bars, ("ours", "PyTorch"), "photos/s"))
 
 
 class Pair:
@@ -113,30 +113,30 @@ class Pair:
 
     def theirs(self) -> dict[str, Callable[[], Any]]:
         """The same in PyTorch, by memory format and number of threads."""
-        return torch_twins.each_way(self._twin)
+        return torch_side.each_way(self._twin)
 
     def _twin(self, layout: Any) -> Callable[[], Any]:
-        twin = torch_twins.train_step(self.method, layout)
-        photos = torch_twins.images(self.batch["images"], layout)
-        drawn = [torch_twins.drawn(each) for each in self.drawn]
+        twin = torch_side.train_step(self.method, layout)
+        photos = torch_side.images(self.batch["images"], layout)
+        drawn = [torch_side.drawn(each) for each in self.drawn]
         return lambda: twin.step(photos, drawn[twin.count % DRAWS])
 
     def check(self) -> dict[str, float]:
-        """The largest differences of loss and gradient, over a step through every region."""
+        """The largest differences of loss and gradient, over a step with each resize."""
         keep = optax.GradientTransformation(_zeros, _keep)
         step, found = self.method.train_step(keep), {"loss": 0.0, "gradient": 0.0}
         batch = sharding.shard_batch(self.batch, self.mesh)
-        for region in range(len(self.method.against.resizes)):
-            number = next(i for i, draw in enumerate(self.drawn) if draw.region == region)
+        for resize in range(len(self.method.against.resizes)):
+            number = next(i for i, draw in enumerate(self.drawn) if draw.resize == resize)
             state = dataclasses.replace(self.method.state(keep), step=jnp.int32(number))
             state, logged = step(state, self.method.against, batch, self.key)
             ours: Any = traverse_util.flatten_dict({"params": state.opt_state}, sep="/")
-            loss, theirs = torch_twins.loss_and_gradient(
+            loss, theirs = torch_side.loss_and_gradient(
                 self.method, self.batch["images"], self.drawn[number]
             )
             differences = {
                 "loss": abs(float(logged["loss"]) / loss - 1),
-                "gradient": timing.relative_l2(torch_twins.joined(ours), theirs),
+                "gradient": timing.relative_l2(torch_side.joined(ours), theirs),
             }
             found = {name: max(value, differences[name]) for name, value in found.items()}
         if not (found["loss"] <= SAME_LOSS and found["gradient"] <= SAME_GRADIENT):

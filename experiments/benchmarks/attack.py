@@ -1,4 +1,4 @@
-"""Ten steps of PGD on StarGAN beside the same in PyTorch, photos a second."""
+"""Ten steps of PGD on StarGAN, compared with PyTorch, in photos per second."""
 
 import argparse
 from collections.abc import Callable
@@ -12,11 +12,11 @@ from rich.console import Console
 from dfd_jax import pixels
 from dfd_jax.method import attacks
 from dfd_jax.method.forward import Opponents
-from experiments import benchmark_method as methods
-from experiments import timing, torch_disrupter, torch_twins
-from experiments.benchmark_method import Method
-from experiments.benchmark_train import TARGET, compared, page
-from experiments.pages import Page
+from experiments.benchmarks import method as methods
+from experiments.benchmarks import timing, torch_side, torch_steps
+from experiments.benchmarks.method import Method
+from experiments.benchmarks.page import Page
+from experiments.benchmarks.train import TARGET, compared, page
 
 PLAN = attacks.ATTACKS["PGD"]
 SAME_GRADIENT = 1e-2  # relative L2 of the first step's gradient
@@ -30,7 +30,7 @@ def run(args: argparse.Namespace, console: Console) -> tuple[dict[str, Any], Pag
         method, batch = methods.open_method(scale), methods.BATCHES[scale]
         pair = Pair(method, batch)
         checked = pair.check()
-        ways = torch_twins.each_way(pair.theirs)
+        ways = torch_side.each_way(pair.theirs)
         way = timing.fastest(ways, args.clock)
         row = {"scale": scale, "size": method.size, "batch": batch, "torch_under": way}
         calls = {"ours": pair.ours, "torch": ways[way]}
@@ -71,15 +71,15 @@ class Pair:
 
     def theirs(self, layout: Any) -> Callable[[], Any]:
         """The same in PyTorch."""
-        generator = torch_twins.generator_of(self.generator, layout)
+        generator = torch_side.generator_of(self.generator, layout)
         images, condition, references, start = self._inputs(layout)
-        return lambda: torch_disrupter.pgd(generator, images, condition, references, start, PLAN)
+        return lambda: torch_steps.pgd(generator, images, condition, references, start, PLAN)
 
     def check(self) -> dict[str, float]:
         """Differences of the first gradient, and of how far the fakes are driven in the end."""
-        layout = next(iter(torch_twins.FORMATS.values()))
-        generator = torch_twins.generator_of(self.generator, layout)
-        theirs = torch_disrupter.ascent(generator, *self._inputs(layout))
+        layout = next(iter(torch_side.FORMATS.values()))
+        generator = torch_side.generator_of(self.generator, layout)
+        theirs = torch_steps.ascent(generator, *self._inputs(layout))
         aim = attacks.Aim((self.condition,), (self.references,))
         against = Opponents((self.generator,), (), ())
         terms = attacks.Objective(distortion=1.0, budget=0.0, fake=0.0, real=0.0)
@@ -98,10 +98,10 @@ class Pair:
 
     def _inputs(self, layout: Any) -> tuple[Any, ...]:
         images, references, start = (
-            torch_twins.images(np.asarray(x), layout)
+            torch_side.images(np.asarray(x), layout)
             for x in (self.images, self.references, self.start)
         )
-        return images, torch_twins.vectors(self.condition), references, start
+        return images, torch_side.vectors(self.condition), references, start
 
     def _distance(self, deltas: Any) -> float:
         return float(jnp.square(self.fakes(self.images + deltas) - self.references).mean())

@@ -5,28 +5,24 @@ continues there. All are trained alike but for what the table is about.
 """
 
 import importlib
-import pathlib
 from typing import Any
-
-from rich.console import Console
 
 from dfd_jax import train
 from dfd_jax.runtime.config import Config
+from experiments.tables.inputs import Inputs, TableRun
 
 
-def trained(
-    config: Config, workdir: pathlib.Path, console: Console, name: str, **changes: Any
-) -> str:
+def trained(run: TableRun | Inputs, name: str, **changes: Any) -> str:
     """The weights file of a perturber, trained now or before.
 
     `changes` are `generator` (default stargan), `detectors`, both names of the config, `condition`,
     and C2 = C3 = 0 if `detectors` is empty. SystemExit if a signal stopped the training.
     """
-    folder = workdir / "perturbers" / name
+    folder = run.workdir / "perturbers" / name
     path = folder / "perturber.safetensors"
     if not (folder / "finished").exists():
-        console.print(f"training the perturber {name}", highlight=False)
-        if not train.train(_config(config, name, **changes), folder, console):
+        run.console.print(f"training the perturber {name}", highlight=False)
+        if not train.train(_config(run.config, name, **changes), folder, run.console):
             raise SystemExit(f"stopped; the same command continues with {name}")
         (folder / "finished").touch()
     return str(path)
@@ -47,7 +43,7 @@ def _config(
     made.detectors = tuple(config.detectors[d] for d in detectors)
     made.condition = condition
     made.driving.root = config.driving.root
-    made.channel.crop_sides = (config.region or config.data.size,)
+    made.channel.crop_sides = (config.crop_side or config.data.size,)
     made.train.steps = config.train.steps
     made.objective.ramp = config.train.ramp
     made.objective.fake = config.train.fake if detectors else 0.0

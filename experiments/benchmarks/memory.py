@@ -9,13 +9,13 @@ import subprocess
 import sys
 from typing import Any
 
-import numpy as np
 from rich.console import Console
 
-from experiments import pages
-from experiments.pages import Page
+from experiments.benchmarks import page as pages
+from experiments.benchmarks.page import Page
+from experiments.charts import Bar, Chart, spread_of
 
-ROOT = pathlib.Path(__file__).parents[1]
+ROOT = pathlib.Path(__file__).parents[2]
 OURS, TORCH, PROTECT = "training step", "training step, PyTorch", "protect"
 KINDS = (OURS, TORCH, PROTECT)
 BATCHES = {"zoo": (8, 8, 16), "full": (2, 2, 2)}  # photos at once, of each kind
@@ -33,22 +33,18 @@ def run(args: argparse.Namespace, console: Console) -> tuple[dict[str, Any], Pag
                 continue
             _child(scale, kind, batch)  # compiles, so that the others need not
             found = [_child(scale, kind, batch) for _ in range(args.starts)]
-            row: Row = {name: _times([each[name] for each in found]) for name in found[0]}
+            row: Row = {name: spread_of(each[name] for each in found) for name in found[0]}
             rows.append({"scale": scale, "what": kind, "batch": batch, **row})
             console.print(f"{scale}, {kind}: {row['peak']['median']:.0f} MiB")
     return {"rows": rows}, _page(rows)
 
 
 def _child(scale: str, kind: str, batch: int) -> dict[str, float]:
-    command = (sys.executable, "-m", "experiments.peak", scale, kind, str(batch))
+    command = (sys.executable, "-m", "experiments.benchmarks.peak", scale, kind, str(batch))
     done = subprocess.run(command, cwd=ROOT, env=os.environ, capture_output=True, text=True)
     if done.returncode:
         raise RuntimeError(f"{' '.join(command)} failed: {done.stderr[-2000:]}")
     return json.loads(done.stdout.splitlines()[-1])
-
-
-def _times(values: list[float]) -> dict[str, float]:
-    return {"median": float(np.median(values)), "min": min(values), "max": max(values)}
 
 
 def _page(rows: list[Row]) -> Page:
@@ -70,5 +66,5 @@ def _page(rows: list[Row]) -> Page:
         "the cache of compiled ones. Planned: arguments, outputs and temporary arrays of a step "
         "by the compiler. PyTorch's process has JAX in it too, for the weights."
     )
-    bars = [pages.Bar(f"{row['scale']}, {row['what']}", (row["peak"],)) for row in rows]
-    return Page("Peak memory", note, headings, lines, bars, ("",), "MiB")
+    bars = [Bar(f"{row['scale']}, {row['what']}", (row["peak"],)) for row in rows]
+    return Page("Peak memory", note, headings, lines, Chart(bars, ("",), "MiB"))

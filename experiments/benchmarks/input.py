@@ -1,7 +1,7 @@
 """How fast photos get in and out, as they are and four times enlarged.
 
-Batches for a training beside bare decoding of the same JPEG files by libjpeg-turbo, per core; and
-protect, files in and files out, beside the network alone: the zoo's and one of full size.
+Training batches compared with bare decoding of the same JPEG files by libjpeg-turbo, per core; and
+protect, files in and files out, compared with its network alone: the zoo's and one of full size.
 """
 
 import argparse
@@ -28,9 +28,10 @@ from dfd_jax.protection.inputs import InputFile, find_inputs, output_names
 from dfd_jax.protection.manifest import Manifest
 from dfd_jax.protection.photo_stream import PhotoStream
 from dfd_jax.protection.results import Options, Results
-from experiments import full_size, pages, timing
-from experiments.pages import Page
-from experiments.timing import Times
+from experiments.benchmarks import full_size, timing
+from experiments.benchmarks import page as pages
+from experiments.benchmarks.page import Page
+from experiments.charts import Bar, Chart, Spread, spread_of
 
 TARGETS = {"loading": 0.8, "protecting": 0.7}  # of the first rate of each
 CELEBA = 162_770  # photos in its training split: as many as the loader shuffles here
@@ -164,7 +165,7 @@ class Repeated:
     def __init__(self, source: folders.PhotoFolder) -> None:
         self.attribute_names, self.known_names = source.attribute_names, source.known_names
         self._source = source
-        self.read: list[int] = []  # the photos asked for
+        self.read: list[int] = []  # the photos that were read
 
     def __len__(self) -> int:
         return CELEBA
@@ -178,7 +179,7 @@ class Repeated:
         return self._source.square(index % len(self._source), size, crop, reduced)
 
 
-def rates(parts: dict[str, Work], repeats: int, clock: str) -> dict[str, Times]:
+def rates(parts: dict[str, Work], repeats: int, clock: str) -> dict[str, Spread]:
     """Photos per second of each, taken in turn after a turn that warms up."""
     taken: dict[str, list[float]] = {name: [] for name in parts}
     for repeat in range(repeats + 1):
@@ -187,13 +188,10 @@ def rates(parts: dict[str, Work], repeats: int, clock: str) -> dict[str, Times]:
             milliseconds = timing.timed(lambda work=work, done=done: done.append(work()), clock)
             if repeat:
                 taken[name].append(1000 * done[0] / milliseconds)
-    return {
-        name: {"median": float(np.median(found)), "min": min(found), "max": max(found)}
-        for name, found in taken.items()
-    }
+    return {name: spread_of(found) for name, found in taken.items()}
 
 
-def shares(found: dict[str, Times], target: float) -> list[Row]:
+def shares(found: dict[str, Spread], target: float) -> list[Row]:
     """Each rate, and its share of the first one, which the target is about."""
     first, whole = next(iter(found.items()))
     return [
@@ -230,5 +228,5 @@ def page(rows: list[Row]) -> Page:
         f"{100 * TARGETS['loading']:.0f} % for batches and {100 * TARGETS['protecting']:.0f} % for "
         f"protecting. libjpeg-turbo {features.version_feature('libjpeg_turbo')}."
     )
-    bars = [pages.Bar(f"{row['what'][:40]}", (row["per_second"],)) for row in rows]
-    return Page("Photos in and out", note, headings, lines, bars, ("",), "photos/s")
+    bars = [Bar(f"{row['what'][:40]}", (row["per_second"],)) for row in rows]
+    return Page("Photos in and out", note, headings, lines, Chart(bars, ("",), "photos/s"))

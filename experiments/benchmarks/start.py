@@ -1,4 +1,4 @@
-"""How long a start takes: the imports, and the quick start's first step, cold and once more."""
+"""How long a start takes: the imports, and the quick start's first step, cold and again."""
 
 import argparse
 import json
@@ -11,15 +11,15 @@ import tempfile
 import time
 from typing import Any
 
-import numpy as np
 from rich.console import Console
 
-from experiments import pages
-from experiments.pages import Page
+from experiments.benchmarks import page as pages
+from experiments.benchmarks.page import Page
+from experiments.charts import Bar, Chart, spread_of
 
 TARGET = 5.0  # seconds to the first step of a second start
 QUICK_START = ("-m", "dfd_jax.train", "--config", "configs/stargan.py")
-ROOT = pathlib.Path(__file__).parents[1]
+ROOT = pathlib.Path(__file__).parents[2]
 PATIENCE = 600.0  # seconds
 TICK = os.sysconf("SC_CLK_TCK")
 
@@ -39,8 +39,7 @@ def run(args: argparse.Namespace, console: Console) -> tuple[dict[str, Any], Pag
             ),
         }
         for what, call in kinds.items():
-            seconds = [call(number) for number in range(args.starts)]
-            found = {"median": float(np.median(seconds)), "min": min(seconds), "max": max(seconds)}
+            found = spread_of(call(number) for number in range(args.starts))
             rows.append({"what": what, "seconds": found})
             console.print(f"{what}: {found['median']:.1f} s")
     return {"target": TARGET, "rows": rows}, _page(rows)
@@ -55,8 +54,8 @@ def _page(rows: list[dict[str, Any]]) -> Page:
         "the cache of compiled programs is the one that every command keeps by itself."
     )
     headings = ("what", "seconds", f"<= {TARGET:.0f} s")
-    bars = [pages.Bar(row["what"], (row["seconds"],)) for row in rows]
-    return Page("Starting", note, headings, lines, bars, ("",), "seconds")
+    bars = [Bar(row["what"], (row["seconds"],)) for row in rows]
+    return Page("Starting", note, headings, lines, Chart(bars, ("",), "seconds"))
 
 
 def _imports(clock: str) -> float:

@@ -1,4 +1,4 @@
-"""One measurement of benchmark_memory.py: python -m experiments.peak SCALE WHAT BATCH
+"""One measurement of memory.py: python -m experiments.benchmarks.peak SCALE WHAT BATCH
 
 Prints one line of JSON, in MiB: with the networks loaded, while it steps, at most from the start of
 the process, and as the compiler plans a step.
@@ -17,8 +17,8 @@ import numpy as np
 from dfd_jax.method import protector
 from dfd_jax.runtime import command_line, sharding
 from dfd_jax.training import setup
-from experiments import benchmark_method as methods
-from experiments.benchmark_memory import OURS, PROTECT, TORCH
+from experiments.benchmarks import method as methods
+from experiments.benchmarks.memory import OURS, PROTECT, TORCH
 
 STEPS = 5
 MIB = 2**20
@@ -77,14 +77,14 @@ def training(method: methods.Method, photos: int) -> Measured:
 
 def torch_training(method: methods.Method, photos: int) -> Measured:
     """The same in PyTorch."""
-    from experiments import torch_twins
+    from experiments.benchmarks import torch_side
 
-    layout = torch_twins.FORMATS["channels last"]
+    layout = torch_side.FORMATS["channels last"]
     batch = method.batch(photos)
     drawn = methods.draws(method, jax.random.key(0), batch["attributes"], STEPS)
-    twin = torch_twins.train_step(method, layout)
-    images = torch_twins.images(batch["images"], layout)
-    chances = [torch_twins.drawn(each) for each in drawn]
+    twin = torch_side.train_step(method, layout)
+    images = torch_side.images(batch["images"], layout)
+    chances = [torch_side.drawn(each) for each in drawn]
     return Measured(lambda: twin.step(images, chances[twin.count % STEPS]), None)
 
 

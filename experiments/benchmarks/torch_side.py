@@ -8,14 +8,16 @@ import numpy as np
 import torch
 from flax import traverse_util
 
+from converters import core
+from dfd_jax.models import warp
 from dfd_jax.models.frozen import FrozenDetector, FrozenGenerator
 from dfd_jax.training import optimizer, setup
-from experiments import torch_disrupter
 from experiments import torch_networks as theirs
-from experiments.benchmark_method import Draw, Method
-from experiments.benchmark_networks import FORMATS, torch_state
-from experiments.torch_disrupter import CropResize, Drawn, Opponents, TrainStep
+from experiments.benchmarks import torch_steps
+from experiments.benchmarks.method import Draw, Method
+from experiments.benchmarks.torch_steps import CropResize, Drawn, Opponents, TrainStep
 
+FORMATS = {"contiguous": torch.contiguous_format, "channels last": torch.channels_last}
 NETWORKS: dict[str, Callable[..., torch.Tensor]] = {
     "xception": theirs.xception,
     "resnet18": theirs.resnet,
@@ -49,12 +51,12 @@ def images(array: np.ndarray, layout: torch.memory_format) -> torch.Tensor:
 
 
 def drawn(draw: Draw) -> Drawn:
-    """What chance decided, for PyTorch."""
-    return Drawn(vectors(draw.condition), draw.region)
+    """A step's random choices, for PyTorch."""
+    return Drawn(vectors(draw.condition), draw.resize)
 
 
 def vectors(array: Any) -> torch.Tensor:
-    """An array that is not of pictures, for PyTorch."""
+    """An array without pictures, for PyTorch."""
     return torch.from_numpy(np.array(array))
 
 
@@ -83,19 +85,19 @@ def train_step(method: Method, layout: torch.memory_format) -> TrainStep:
 
 def generator_of(net: FrozenGenerator, layout: torch.memory_format) -> Callable[..., torch.Tensor]:
     """StarGAN: images and conditions → fakes."""
-    state = _placed(torch_state(_flat(net.variables)), layout)
+    state = placed(torch_state(_flat(net.variables)), layout)
     size = net.card.input_size
-    return lambda x, c: theirs.stargan(state, torch_disrupter.sized(x, size), c)
+    return lambda x, c: theirs.stargan(state, torch_steps.sized(x, size), c)
 
 
 def _detector(net: FrozenDetector, layout: torch.memory_format) -> Callable[..., torch.Tensor]:
-    state = _placed(torch_state(_flat(net.variables)), layout)
+    state = placed(torch_state(_flat(net.variables)), layout)
     forward, size, real = NETWORKS[net.card.model], net.card.input_size, net.card.real_index
     assert real is not None
 
     def judge(x: torch.Tensor) -> torch.Tensor:
-        logits = forward(state, torch_disrupter.sized(x, size))
-        return torch_disrupter.real_logits(logits, real)
+        logits = forward(state, torch_steps.sized(x, size))
+        return torch_steps.real_logits(logits, real)
 
     return judge
 
@@ -120,10 +122,11 @@ def _joined(tensors: dict[str, torch.Tensor]) -> np.ndarray:
 
 def _params(arrays: dict[str, np.ndarray], layout: torch.memory_format) -> dict[str, torch.Tensor]:
     hosted = {name: np.array(array) for name, array in arrays.items()}
-    return _placed(torch_state(theirs.for_pixel_shuffle(hosted)), layout)
+    return placed(torch_state(theirs.for_pixel_shuffle(hosted)), layout)
 
 
-def _placed(state: dict[str, torch.Tensor], layout: torch.memory_format) -> dict[str, torch.Tensor]:
+def placed(state: dict[str, torch.Tensor], layout: torch.memory_format) -> dict[str, torch.Tensor]:
+    """Weights in a memory format."""
     return {
         name: tensor.contiguous(memory_format=layout) if tensor.ndim == 4 else tensor
         for name, tensor in state.items()
@@ -133,3 +136,16 @@ def _placed(state: dict[str, torch.Tensor], layout: torch.memory_format) -> dict
 def _flat(variables: Any) -> dict[str, np.ndarray]:
     flat = traverse_util.flatten_dict(variables, sep="/")
     return {name: np.array(array) for name, array in flat.items()}
+
+
+def torch_state(arrays: dict[str, np.ndarray]) -> dict[str, torch.Tensor]:
+    """The same arrays under PyTorch's names and in its layouts."""
+    state = {}
+    for name, array in arrays.items():
+        turned = array.transpose(3, 2, 0, 1) if array.ndim == 4 else array.T
+        state[core.torch_key(name)] = torch.from_numpy(np.ascontiguousarray(turned))
+    if any(key.startswith("kp_detector.") for key in state):  # constants of the original
+        window = np.outer(warp.gaussian(4), warp.gaussian(4)).astype(np.float32)
+        for part in ("kp_detector", "generator.dense_motion_network"):
+            state[f"{part}.down.weight"] = torch.from_numpy(window).expand(3, 1, -1, -1)
+    return state

@@ -1,4 +1,4 @@
-"""What is trained and attacked in the benchmark: configs/stargan.py, at its own size or in full."""
+"""What the benchmark trains and attacks: configs/stargan.py, at its own size or in full."""
 
 from typing import Any, NamedTuple
 
@@ -17,15 +17,15 @@ from dfd_jax.runtime import sharding
 from dfd_jax.runtime.config import Config
 from dfd_jax.training import setup, steps
 from dfd_jax.training.state import TrainState, create_state
-from experiments import full_size
-from experiments.benchmark_weights import seeded_arrays
+from experiments.benchmarks import full_size
+from experiments.benchmarks.seeded_weights import seeded_arrays
 
 BATCHES = {"zoo": 8, "full": 2}  # photos in a training step, by scale
 FULL_SIZE = 128  # of StarGAN as its authors publish it
 
 
 class Method(NamedTuple):
-    """P and all that it is trained against."""
+    """P and what it is trained against."""
 
     config: Config
     perturber: Perturber
@@ -67,8 +67,8 @@ class Method(NamedTuple):
 
 
 def open_method(scale: str) -> Method:
-    """StarGAN, Xception and a U-Net; "zoo": the trained ones that ship with the package, with
-    ResNet-18 beside, at 64 px; "full": of the published sizes, with random weights.
+    """StarGAN, Xception and a U-Net. "zoo": the trained ones that ship with the package, with
+    and ResNet-18, at 64 px; "full": of the published sizes, with random weights.
     """
     config = stargan.get_config()
     if scale == "zoo":
@@ -80,10 +80,10 @@ def open_method(scale: str) -> Method:
     names = ("Black_Hair", "Blond_Hair", "Brown_Hair", "Male", "Young")
     generator = _seeded(Card("stargan", {}, FULL_SIZE, condition=names))
     detector = _seeded(Card("xception", {}, 299, real_index=0))
-    regions = tuple(
+    resizes = tuple(
         channel.CropResize.of_side(side, FULL_SIZE) for side in config.channel.crop_sides
     )
-    against = Opponents((generator,), (detector,), regions)
+    against = Opponents((generator,), (detector,), resizes)
     return Method(config, setup.perturber(config), against)
 
 
@@ -97,18 +97,18 @@ class Draw(NamedTuple):
     """What chance decides for a step."""
 
     condition: jax.Array
-    region: int
+    resize: int  # which of the opponents' resizes
 
 
 def draws(method: Method, key: jax.Array, attributes: Any, count: int) -> list[Draw]:
     """What the first steps of a training draw, by the rules of steps.py and channel.py."""
-    (generator,), regions = method.against.generators, method.against.resizes
-    found = []
+    (generator,), resizes = method.against.generators, method.against.resizes
+    drawn = []
     for step in range(count):
         condition_rng, channel_rng = jax.random.split(jax.random.fold_in(key, step))
         condition = generator.sample_condition(
             jax.random.fold_in(condition_rng, 0), jnp.asarray(attributes), method.config.condition
         )
-        region = jax.random.randint(channel_rng, (), 0, len(regions))
-        found.append(Draw(condition, int(region)))
-    return found
+        resize = jax.random.randint(channel_rng, (), 0, len(resizes))
+        drawn.append(Draw(condition, int(resize)))
+    return drawn

@@ -4,7 +4,7 @@ The TPU compiler writes its own estimate of every fusion's cycles into the text
 (`"estimated_cycles":"9557312"`). They are summed over what one run executes: the entry computation,
 what it calls, a loop's body as often as the loop is known to turn, and the mean of a conditional's
 branches. What only moves data between memories (copies, slices, collectives) carries no estimate,
-and runs beside the rest; pads carry none either, and do not.
+and runs at the same time as the rest; pads carry none either, and do not.
 """
 
 import collections
@@ -75,7 +75,7 @@ class Program:
 
     @property
     def bytes_without_estimate(self) -> float:
-        """What one run writes in operations that have no estimate and nothing that runs beside."""
+        """Bytes that operations write which have no estimate and do not overlap with others."""
         return sum(
             times * bytes_of(each.shape)
             for each, times in self.executed

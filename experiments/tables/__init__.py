@@ -1,0 +1,1 @@
+"""What `python -m experiments.table1` to `table9` share."""
