@@ -62,8 +62,7 @@ def test_stopped_killed_and_resumed_by_two_processes_equals_one(
     assert [p.returncode for p in pair] == [0, 0], outputs
     stopped = int(re.search(r"stopped after step (\d+)", outputs[0])[1])
     assert stopped in (10, 20)  # they agree every ten steps
-    spoken = [line for line in outputs[1].splitlines() if "peer ranks" not in line]
-    assert spoken == []  # only the first process shows anything
+    assert not re.search(r"step \d", outputs[1])  # only the first process shows the progress
     assert list(losses(tmp_path)) == list(range(1, stopped + 1))
 
     pair = start_two(tiny_zoo, photos, tmp_path)
