@@ -146,7 +146,7 @@ def test_a_training_step_is_compared_with_the_same_step(method):
 
 
 def test_a_training_step_with_another_weight_of_a_term_is_no_comparison(method, monkeypatch):
-    pair, terms = train.Pair(method, 4), train.assembly.terms(method.config)
+    pair, terms = train.Pair(method, 4), train.setup.terms(method.config)
     other = terms._replace(fake=2 * terms.fake)
     monkeypatch.setattr(train.torch_twins, "train_step", with_terms(other))
     with pytest.raises(ValueError, match="the two sides differ"):
