@@ -1,5 +1,6 @@
 """Random arrays, and comparing two functions by their values and gradients."""
 
+import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -19,5 +20,7 @@ def assert_alike(found, expected, *arguments):
 
         return jax.tree.leaves(jax.jit(outputs_and_gradients)(*arguments))
 
-    for one, other in zip(run(found), run(expected), strict=True):
+    ours, theirs = run(found), run(expected)
+    chex.assert_trees_all_equal_shapes_and_dtypes(ours, theirs)
+    for one, other in zip(ours, theirs, strict=True):
         np.testing.assert_allclose(one, other, atol=1e-5 * float(abs(other).max()) + 1e-7)

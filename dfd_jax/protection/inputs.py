@@ -6,7 +6,7 @@ import json
 import os
 import pathlib
 from collections.abc import Iterable, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from dfd_jax.data.images import IMAGE_SUFFIXES, Box, list_images
 from dfd_jax.data.shards import SUFFIX as SHARD_SUFFIX
@@ -187,7 +187,7 @@ def read_boxes(path: str | os.PathLike[str]) -> dict[str, tuple[int, ...]]:
     return boxes
 
 
-def _csv_rows(path: str | os.PathLike[str]) -> list[tuple[str, list[str]]]:
+def _csv_rows(path: str | os.PathLike[str]) -> list[tuple[str, list[Any]]]:
     with open(path, encoding="utf-8-sig", newline="") as file:
         reader = csv.DictReader(file)
         header = reader.fieldnames or []

@@ -159,7 +159,7 @@ def _round_8bit(images: Images) -> Images:
     return clipped + (levels / LEVELS_PER_UNIT - 1 - clipped).detach()
 
 
-def sized(images: Images, size: int) -> Images:
+def sized(images: Images, size: int) -> Float[Tensor, "b 3 _ _"]:
     """Bilinear resize to a square, antialiased when shrinking."""
     if images.shape[-1] == size:
         return images

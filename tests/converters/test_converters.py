@@ -175,6 +175,7 @@ def test_the_command_line_reports_what_it_wrote_and_checks_its_arguments(tmp_pat
 
 
 @pytest.mark.skipif(not REFERENCE.is_dir(), reason="the full recordings (../shared) are not here")
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("case", "kind", "prefix", "legacy"),
     [

@@ -115,6 +115,7 @@ class FakeInputs:  # as much of Inputs as a table reads
     conditions = tuple(paper.TABLE1)
 
 
+@pytest.mark.usefixtures("without_type_checks")
 def test_the_papers_figures_stand_beside_ours():
     found = [fake_row("no protection", 0.9), fake_row("PGD", 0.5), fake_row("P", 0.1)]
     first = text_report.markdown_of(table1._table(FakeInputs, found))
@@ -124,6 +125,7 @@ def test_the_papers_figures_stand_beside_ours():
     assert "0.95 (0.92)" in second
 
 
+@pytest.mark.usefixtures("without_type_checks")
 def test_a_claim_holds_only_with_intervals_apart():
     apart = [fake_row("no protection", 0.9), fake_row("PGD", 0.5), fake_row("P", 0.1)]
     assert rows.claims(apart, ("xception",)) == {"xception": True}
@@ -153,6 +155,7 @@ def test_a_chart_puts_two_rows_side_by_side_with_their_intervals():
     assert command.disrupted(found[0]) == {"median": 1.0, "min": 0.9, "max": 1.0}
 
 
+@pytest.mark.usefixtures("without_type_checks")
 def test_every_table_of_details_has_a_line_for_each_detector_and_row():
     found = [fake_row("no protection", 0.9), fake_row("P", 0.1)]
     assert len(command.details(FakeInputs, found).lines) == 8

@@ -30,12 +30,14 @@ def test_the_terms_are_those_of_the_paper():
     np.testing.assert_allclose(named["real"], (0.5 + sigmoid) / 2, rtol=1e-6)
 
 
+@pytest.mark.usefixtures("without_type_checks")
 def test_the_total_is_weighted_by_name():
     weights = Objective(distortion=2.0, budget=3.0, fake=5.0, real=7.0)
     named = {"distortion": -1.0, "budget": 1.0, "fake": 1.0, "real": 1.0}
     assert float(objective.total(named, weights, 0)) == -2 + 3 + 5 + 7
 
 
+@pytest.mark.usefixtures("without_type_checks")
 def test_the_detectors_terms_grow_over_the_ramp():
     weights = Objective(distortion=1.0, budget=1.0, fake=4.0, real=4.0, ramp=10)
     named = {"distortion": -1.0, "budget": 0.0, "fake": 1.0, "real": 0.0}

@@ -65,6 +65,7 @@ def test_batches_make_no_difference_and_photos_need_not_have_the_networks_size(p
     assert (perceptual.distance(small, noisy(small, 8.0)) > 0).all()
 
 
+@pytest.mark.usefixtures("without_type_checks")
 def test_photos_that_do_not_pair_up_or_are_tiny_are_refused(photos):
     with pytest.raises(ValueError, match="equally many"):
         perceptual.distance(photos, photos[:2])

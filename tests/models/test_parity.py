@@ -150,6 +150,11 @@ CASES = {
         },
     ),
 }
+SECOND = (  # of networks that another case compares too: in the slow run
+    *("ganimation_vipermu", "resnet50", "xception_dfbench"),
+    *("fomm_animate", "mat_efficientnet_b4"),
+)
+EACH = [pytest.param(c, marks=pytest.mark.slow) if c in SECOND else c for c in CASES]
 NO_RECORDING = {  # models without a recording of their own, and why
     "efficientnet": "its stages are compared in mat_efficientnet_b4, the rest in test_efficientnet",
     "unet": "a perturber of this project, never converted",
@@ -266,7 +271,15 @@ def assert_agrees(case, name, ours, theirs, limits):
     assert distance <= limits["rel_l2"], f"{case} {name}: relative L2 {distance:.2g}"
 
 
-@pytest.mark.parametrize("case", CASES)
+@pytest.fixture(scope="module", params=EACH)
+def case(request):
+    """Case by case: programs and arrays of all networks together would take gigabytes."""
+    yield request.param
+    our_results.cache_clear()
+    network.cache_clear()
+    jax.clear_caches()
+
+
 def test_outputs_equal_the_original(case):
     golden = recorded(seeded_weights.GOLDEN / f"{case}.npz")
     limits = seeded_weights.facts(case)["tolerance"]
@@ -281,7 +294,6 @@ def test_outputs_equal_the_original(case):
         assert_agrees(case, name, value, golden[name], limits[name])
 
 
-@pytest.mark.parametrize("case", CASES)
 def test_input_gradient_equals_the_original_to_rounding(case):
     # A ReLU whose input rounds to the other side of zero moves the whole gradient by up to a
     # percent, which would hide small mistakes. So either float64, where none does, or, much faster,
@@ -301,7 +313,11 @@ def test_input_gradient_equals_the_original_to_rounding(case):
 
 
 @pytest.mark.parametrize(
-    ("case", "output"), [("stargan", "output.image"), ("ganimation_vipermu", "output.composed")]
+    ("case", "output"),
+    [
+        ("stargan", "output.image"),
+        pytest.param("ganimation_vipermu", "output.composed", marks=pytest.mark.slow),
+    ],
 )
 def test_generators_run_on_the_statistics_of_each_image_not_on_stored_ones(case, output):
     golden = recorded(seeded_weights.GOLDEN / f"{case}.npz")
@@ -318,7 +334,6 @@ def test_every_network_with_an_original_has_a_parity_case():
 
 @pytest.mark.slow
 @needs_recordings
-@pytest.mark.parametrize("case", CASES)
 def test_every_recorded_array_agrees_in_full(case):
     limits = json.loads((REFERENCE / case / "manifest.json").read_text())["tolerance"]
     reference = recorded(REFERENCE / case / "io.npz")

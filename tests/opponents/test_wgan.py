@@ -88,7 +88,7 @@ def test_a_step_updates_the_critic_for_each_batch_and_the_generator_once(model):
     assert all(np.isfinite(value) for value in metrics.values())
 
 
-@pytest.mark.parametrize("model", LABELS)
+@pytest.mark.parametrize("model", ["stargan", pytest.param("ganimation", marks=pytest.mark.slow)])
 def test_training_brings_the_cycle_and_the_labels_nearer(model):
     """Against a critic that stands still, the generator alone must lower its loss."""
     training = make_training(model, labels=10.0)
@@ -108,6 +108,7 @@ def test_training_brings_the_cycle_and_the_labels_nearer(model):
     assert float(last["loss"]) < float(first["loss"])
 
 
+@pytest.mark.slow
 def test_four_devices_do_what_one_does():
     training = make_training("stargan")
     step, key = wgan.make_train_step(training), jax.random.key(0)

@@ -1,5 +1,6 @@
 """One training step: the right thing is differentiated, everywhere alike, compiled once."""
 
+import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -82,12 +83,10 @@ def test_a_step_is_compiled_once(setting, photos):
 
 def test_frozen_weights_are_untouched_and_no_part_of_the_state(setting, photos):
     perturber, _, against, _ = setting
-    before = [np.asarray(x).copy() for x in jax.tree.leaves(against)]
+    before = jax.tree.map(np.array, against)
     state, _, _ = run(setting, photos, 2)
-    for a, b in zip(before, jax.tree.leaves(against), strict=True):
-        np.testing.assert_array_equal(a, b)
-    same = jax.tree.structure(perturber.variables["params"])
-    assert jax.tree.structure(state.params) == same
+    chex.assert_trees_all_equal(before, against)
+    chex.assert_trees_all_equal_shapes_and_dtypes(state.params, perturber.variables["params"])
 
 
 @pytest.mark.parametrize(

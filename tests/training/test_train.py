@@ -65,6 +65,7 @@ def test_the_evaluation_has_a_row_per_protection_and_a_cell_per_condition(finish
     assert verdict["counts"]["fp"] + verdict["counts"]["tn"] == 5 * results["photos"]["count"]
 
 
+@pytest.mark.slow
 def test_stopped_killed_and_resumed_equals_straight(tiny_zoo, photos, finished, tmp_path):
     run = runs.start(tiny_zoo, photos, tmp_path)
     runs.wait_for_step(run, tmp_path, 1)

@@ -41,7 +41,7 @@ class AttentionGenerator(Trunk):
         return colour, saturated(attention) if self.saturate_mask else attention
 
 
-def saturated(attention: Float[Array, "b h w 1"]) -> Float[Array, "b h w 1"]:
+def saturated(attention: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
     """The attention after the authors' do_saturate_mask: 0.55 tanh(3 (a - 0.5)) + 0.5.
 
     Their clipping to [0, 1] is left out: it never acts, for [0, 1] becomes [0.002, 0.998].
