@@ -125,6 +125,21 @@ def test_the_form_of_a_cpu_gives_the_librarys_numbers(name):
     assert_same(*(outputs_and_gradients(each) for each in (operation, library)))
 
 
+@pytest.mark.parametrize("name", ["conv, strided", "conv, small"])
+def test_gradients_of_gradients_too(name):
+    operation, sizes = OPERATIONS[name]
+    arrays, settings = arguments_of(sizes)
+
+    def penalty_gradients(function):
+        def penalty(x, kernel):
+            slope = jax.grad(lambda x: jnp.tanh(function(x, kernel, *settings)).sum())(x)
+            return jnp.square(slope).sum()
+
+        return jax.grad(penalty, (0, 1))(*arrays)
+
+    assert_same(*(penalty_gradients(each) for each in (operation, operations.library_conv)))
+
+
 @pytest.mark.parametrize("height", [3, 7, 12])
 def test_planes_of_one_value_are_convolved_as_such(height):
     values, kernel = random(2, 5), random(7, 7, 5, 4)
