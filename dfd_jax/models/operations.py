@@ -57,8 +57,8 @@ def depthwise_conv(
 
 
 def grouped_conv(
-    x: Float[Array, "b h w g c"], kernel: Float[Array, "k k c g*d"]
-) -> Float[Array, "b h w g d"]:
+    x: Float[Array, "b h w g c"], kernel: Float[Array, "k k c _"]
+) -> Float[Array, "b h w g _"]:
     """A convolution of each of g groups of channels with its own odd kernel, as wide as the map."""
     return _choose(convolution.grouped_conv, library_grouped_conv, (), x, kernel)
 
@@ -120,8 +120,8 @@ def library_depthwise_conv(
 
 
 def library_grouped_conv(
-    x: Float[Array, "b h w g c"], kernel: Float[Array, "k k c g*d"]
-) -> Float[Array, "b h w g d"]:
+    x: Float[Array, "b h w g c"], kernel: Float[Array, "k k c _"]
+) -> Float[Array, "b h w g _"]:
     """`grouped_conv` by XLA's own grouped convolution."""
     (*sides, groups, channels), around = x.shape, len(kernel) // 2
     y = jax.lax.conv_general_dilated(

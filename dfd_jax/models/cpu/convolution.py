@@ -47,8 +47,8 @@ def conv_transpose(
 
 
 def grouped_conv(
-    x: Float[Array, "b h w g c"], kernel: Float[Array, "k k c g*d"]
-) -> Float[Array, "b h w g d"]:
+    x: Float[Array, "b h w g c"], kernel: Float[Array, "k k c _"]
+) -> Float[Array, "b h w g _"]:
     """`operations.grouped_conv` as one convolution after the other."""
     groups, around = x.shape[-2], (len(kernel) // 2, len(kernel) // 2)
     kernels = jnp.split(kernel, groups, -1)
