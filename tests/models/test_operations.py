@@ -25,6 +25,7 @@ SHAPES = {  # side, kernel, stride, padding: of each form
 CENTRED = {  # side, kernel, channels in and out
     "Winograd": (24, 3, 32, 48),
     "Winograd, rows that fill no tile": (18, 3, 32, 32),
+    "one channel more": (20, 7, 3, 32),
     "few channels": (20, 5, 8, 6),
 }
 
