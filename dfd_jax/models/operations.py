@@ -42,8 +42,14 @@ def conv_with_planes(
 def conv_transpose(
     x: Float[Array, "b h w d"], kernel: Float[Array, "4 4 c d"]
 ) -> Float[Array, "b H W c"]:
-    """The transposed convolution with kernel 4, stride 2, padding 1: twice the sides."""
-    return _choose(convolution.conv_transpose, library_conv_transpose, (), x, kernel)
+    """The transposed convolution with kernel 4, stride 2, padding 1: twice the sides.
+
+    Written as a convolution of x with zeros between its pixels.
+    """
+    turned = kernel[::-1, ::-1].swapaxes(2, 3)
+    return jax.lax.conv_general_dilated(
+        x, turned, (1, 1), ((2, 2), (2, 2)), lhs_dilation=(2, 2), dimension_numbers=AXES
+    )
 
 
 def depthwise_conv(
@@ -90,16 +96,6 @@ def library_conv_with_planes(
     constant = jnp.broadcast_to(values[:, None, None], (*x.shape[:3], values.shape[-1]))
     around = len(kernel) // 2
     return library_conv(jnp.concatenate([x, constant], axis=-1), kernel, 1, (around, around))
-
-
-def library_conv_transpose(
-    x: Float[Array, "b h w d"], kernel: Float[Array, "4 4 c d"]
-) -> Float[Array, "b H W c"]:
-    """`conv_transpose` by XLA's own convolution, of x with zeros between its pixels."""
-    turned = kernel[::-1, ::-1].swapaxes(2, 3)
-    return jax.lax.conv_general_dilated(
-        x, turned, (1, 1), ((2, 2), (2, 2)), lhs_dilation=(2, 2), dimension_numbers=AXES
-    )
 
 
 def library_depthwise_conv(
