@@ -185,7 +185,7 @@ def _check_family(name: str, state: State, path: str | os.PathLike[str]) -> None
     recognised = reading.recognise(state)
     if recognised is None:
         some = ", ".join(list(state)[:6])
-        raise ValueError(f"{path}: not a {name} checkpoint; its first keys are {some}")
+        raise ValueError(f"{path}: not a {name} checkpoint; its keys begin with {some}")
     label, converter = recognised
     if converter != name:
         what = f"use `python -m converters {converter}`" if converter else "it has no converter yet"

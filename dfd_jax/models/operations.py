@@ -42,8 +42,14 @@ def conv_with_planes(
 def conv_transpose(
     x: Float[Array, "b h w d"], kernel: Float[Array, "4 4 c d"]
 ) -> Float[Array, "b H W c"]:
-    """The transposed convolution with kernel 4, stride 2, padding 1: twice the sides."""
-    return _choose(convolution.conv_transpose, library_conv_transpose, (), x, kernel)
+    """The transposed convolution with kernel 4, stride 2, padding 1: twice the sides.
+
+    Written as a convolution of x with zeros between its pixels.
+    """
+    turned = kernel[::-1, ::-1].swapaxes(2, 3)
+    return jax.lax.conv_general_dilated(
+        x, turned, (1, 1), ((2, 2), (2, 2)), lhs_dilation=(2, 2), dimension_numbers=AXES
+    )
 
 
 def depthwise_conv(
@@ -57,8 +63,8 @@ def depthwise_conv(
 
 
 def grouped_conv(
-    x: Float[Array, "b h w g c"], kernel: Float[Array, "k k c g*d"]
-) -> Float[Array, "b h w g d"]:
+    x: Float[Array, "b h w g c"], kernel: Float[Array, "k k c _"]
+) -> Float[Array, "b h w g _"]:
     """A convolution of each of g groups of channels with its own odd kernel, as wide as the map."""
     return _choose(convolution.grouped_conv, library_grouped_conv, (), x, kernel)
 
@@ -92,16 +98,6 @@ def library_conv_with_planes(
     return library_conv(jnp.concatenate([x, constant], axis=-1), kernel, 1, (around, around))
 
 
-def library_conv_transpose(
-    x: Float[Array, "b h w d"], kernel: Float[Array, "4 4 c d"]
-) -> Float[Array, "b H W c"]:
-    """`conv_transpose` by XLA's own convolution, of x with zeros between its pixels."""
-    turned = kernel[::-1, ::-1].swapaxes(2, 3)
-    return jax.lax.conv_general_dilated(
-        x, turned, (1, 1), ((2, 2), (2, 2)), lhs_dilation=(2, 2), dimension_numbers=AXES
-    )
-
-
 def library_depthwise_conv(
     x: Float[Array, "b h w c"],
     kernel: Float[Array, "k k 1 c"],
@@ -120,8 +116,8 @@ def library_depthwise_conv(
 
 
 def library_grouped_conv(
-    x: Float[Array, "b h w g c"], kernel: Float[Array, "k k c g*d"]
-) -> Float[Array, "b h w g d"]:
+    x: Float[Array, "b h w g c"], kernel: Float[Array, "k k c _"]
+) -> Float[Array, "b h w g _"]:
     """`grouped_conv` by XLA's own grouped convolution."""
     (*sides, groups, channels), around = x.shape, len(kernel) // 2
     y = jax.lax.conv_general_dilated(

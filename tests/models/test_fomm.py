@@ -151,7 +151,7 @@ def test_clips_are_its_only_conditions(net):
         lambda: bare.sample_condition(jax.random.key(0), NO_LABELS, "random"),
         lambda: bare.test_condition(NO_LABELS, "nod"),
     ):
-        with pytest.raises(ValueError, match=r"no driving clips: give it some with with_motions"):
+        with pytest.raises(ValueError, match=r"no driving clips: add some with with_motions"):
             draw()
     with pytest.raises(ValueError, match=r"unknown target 'jump'; driving clips: nod, shake, or"):
         net.sample_condition(jax.random.key(0), NO_LABELS, "jump")

@@ -25,6 +25,7 @@ SHAPES = {  # side, kernel, stride, padding: of each form
 CENTRED = {  # side, kernel, channels in and out
     "Winograd": (24, 3, 32, 48),
     "Winograd, rows that fill no tile": (18, 3, 32, 32),
+    "one channel more": (20, 7, 3, 32),
     "few channels": (20, 5, 8, 6),
 }
 
@@ -75,7 +76,6 @@ OPERATIONS = {  # arguments, and which of the library's operations an accelerato
     "conv, small": (operations.conv, [(2, 4, 4, 4), (3, 3, 4, 8), 1, (1, 1)]),
     "conv, pixels": (operations.conv, [(2, 32, 32, 4), (1, 1, 4, 8)]),
     "conv_with_planes": (operations.conv_with_planes, [(2, 16, 16, 3), (2, 5), (7, 7, 8, 32)]),
-    "conv_transpose": (operations.conv_transpose, [(2, 8, 8, 6), (4, 4, 5, 6)]),
     "depthwise_conv": (operations.depthwise_conv, [(2, 9, 8, 5), (3, 3, 1, 5), 2]),
     "grouped_conv": (operations.grouped_conv, [(2, 9, 8, 3, 4), (5, 5, 4, 18)]),
     "max_pool_3x3": (operations.max_pool_3x3, [(2, 9, 8, 5)]),
@@ -125,6 +125,21 @@ def test_the_form_of_a_cpu_gives_the_librarys_numbers(name):
     assert_same(*(outputs_and_gradients(each) for each in (operation, library)))
 
 
+@pytest.mark.parametrize("name", ["conv, strided", "conv, small"])
+def test_gradients_of_gradients_too(name):
+    operation, sizes = OPERATIONS[name]
+    arrays, settings = arguments_of(sizes)
+
+    def penalty_gradients(function):
+        def penalty(x, kernel):
+            slope = jax.grad(lambda x: jnp.tanh(function(x, kernel, *settings)).sum())(x)
+            return jnp.square(slope).sum()
+
+        return jax.grad(penalty, (0, 1))(*arrays)
+
+    assert_same(*(penalty_gradients(each) for each in (operation, operations.library_conv)))
+
+
 @pytest.mark.parametrize("height", [3, 7, 12])
 def test_planes_of_one_value_are_convolved_as_such(height):
     values, kernel = random(2, 5), random(7, 7, 5, 4)
@@ -135,7 +150,7 @@ def test_planes_of_one_value_are_convolved_as_such(height):
 
 
 @pytest.mark.parametrize("side", [3, 16])
-def test_the_sub_pixel_form_of_a_transposed_convolution_gives_the_same_numbers(side):
+def test_a_transposed_convolution_is_that_of_flax(side):
     x, variables = random(2, side, side, 6), {"params": {"kernel": random(4, 4, 5, 6)}}
     theirs = nn.ConvTranspose(
         5, (4, 4), (2, 2), padding="SAME", transpose_kernel=True, use_bias=False

@@ -33,7 +33,7 @@ class BlockInstanceNorm(nn.Module):
     dtype: Any = jnp.float32
 
     @nn.compact
-    def __call__(self, x: Float[Array, "b h w 4*c"]) -> Float[Array, "b h w 4*c"]:
+    def __call__(self, x: Float[Array, "b h w c"]) -> Float[Array, "b h w c"]:
         (_, h, w, entries), offset = x.shape, self.offset
         channels = entries // 4
         scale = self.param("scale", nn.initializers.ones, (channels,))

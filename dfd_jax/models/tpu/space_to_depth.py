@@ -39,7 +39,7 @@ def conv_to_blocks(
 ) -> Float[Array, "b H W e"]:
     """A convolution of a map with an odd kernel, as wide as the map: blocks at offset 1.
 
-    Entries beyond the border are not zero yet: `tpu.layers.InstanceNorm` sees to that.
+    Entries beyond the border are not zero yet: `tpu.layers.BlockInstanceNorm` sees to that.
     """
     return conv_with_planes_to_blocks(x, None, kernel)
 
