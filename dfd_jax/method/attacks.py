@@ -298,6 +298,4 @@ def _check(opponents: Opponents, conditions: Sequence[tuple[Any, ...]], plan: At
             "joint, iterative and random attacks take several"
         )
     if len(opponents.resizes) > 1:
-        raise ValueError(
-            f"found {len(opponents.resizes)} crop sizes, expected at most one"
-        )
+        raise ValueError(f"found {len(opponents.resizes)} crop sizes, expected at most one")

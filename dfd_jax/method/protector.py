@@ -13,8 +13,7 @@ from jax.sharding import Mesh
 from jaxtyping import Array, Float, Float32, UInt8
 
 from dfd_jax import pixels
-from dfd_jax.data import squares
-from dfd_jax.data.images import Box, centre_box, cropped
+from dfd_jax.data.images import Box, centre_box, input_crop
 from dfd_jax.method import channel
 from dfd_jax.method.budget import BOUNDS, Budget, apply_to_pixels
 from dfd_jax.models.frozen import Perturber
@@ -47,12 +46,11 @@ class Protector:
     def crop(
         self, photo: UInt8[np.ndarray, "h w 3"], box: Box | None = None
     ) -> UInt8[np.ndarray, "s s 3"]:
-        """P's input: the square `box` (None: the largest centred one), by squares.input_square.
+        """P's input: the square `box` (None: the largest centred one), by images.input_crop.
 
         ValueError if the box is not inside the photo.
         """
-        square = cropped(photo, box or centre_box(*photo.shape[:2]))
-        return squares.input_square(square, 0, 0, len(square), self.input_size)
+        return input_crop(photo, box or centre_box(*photo.shape[:2]), self.input_size)
 
     def outputs(self, crops: UInt8[np.ndarray, "b s s 3"]) -> Float32[np.ndarray, "b s s 3"]:
         """P's unbounded output for each crop. Any number of crops, none included."""
