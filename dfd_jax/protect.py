@@ -2,9 +2,9 @@
 
 INPUT: photos, videos, folders (with their subfolders), shards of photos (.array_record, as made by
 dfd_jax.data.pack), or tfds:NAME/SPLIT, a data set that tensorflow-datasets has prepared.
-OUTPUT: a folder that gets the protected files under the same names, and manifest.jsonl with one
-line for each. Run the same command again to continue where it stopped; a video that was not
-finished begins anew. Several processes, on any hosts that share the folders, take a slice each with
+OUTPUT: a folder for the protected files, under the same names, and manifest.jsonl with one line per
+file. To continue a stopped run, run the same command again; an unfinished video starts over.
+Several processes, on any hosts that share the folders, divide the files among themselves with
 --processes and --process.
 """
 
@@ -20,14 +20,20 @@ from dfd_jax import models
 from dfd_jax.data.video_rewriting import LOSSLESS
 from dfd_jax.method.protector import Protector
 from dfd_jax.models.frozen import Perturber
-from dfd_jax.protection import inputs, work_share
+from dfd_jax.protection import work_share
 from dfd_jax.protection.console import ProgressDisplay
-from dfd_jax.protection.inputs import InputFile
+from dfd_jax.protection.inputs import (
+    InputFile,
+    find_inputs,
+    output_names,
+    read_boxes,
+    read_list,
+)
 from dfd_jax.protection.manifest import Manifest
 from dfd_jax.protection.photo_stream import PhotoStream
 from dfd_jax.protection.results import Options, Results
 from dfd_jax.protection.video_stream import VideoStream
-from dfd_jax.runtime import command_line
+from dfd_jax.runtime import command_line, memory
 from dfd_jax.runtime.progress import StopRequest, stop_on_signals
 
 EXPORTED = "perturber.safetensors"  # what a training run leaves in its workdir
@@ -35,10 +41,11 @@ EXPORTED = "perturber.safetensors"  # what a training run leaves in its workdir
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command. Returns 0 if all files are protected, 1 if any failed, 2 if it could not
-    start, 130 if it was stopped.
+    start, 130 if it was stopped by a signal.
     """
     arguments = _parser().parse_intermixed_args(argv)
     command_line.keep_compiled()
+    memory.keep_freed()
     console = Console(soft_wrap=True, highlight=False, markup=False)
     output = pathlib.Path(arguments.paths[-1])
     try:
@@ -50,7 +57,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         _refuse_to_overwrite(arguments, todo, output, manifest)
         perturber = _perturber(arguments)
         has_video = any(file.is_video for file in every)
-        # of all, not of the slice: a batch of another size may round differently
+        # the same in all processes: a batch of another size may round differently
         batch = arguments.batch if has_video else min(arguments.batch, len(every))
         protector = Protector(perturber, batch)
         output.mkdir(parents=True, exist_ok=True)
@@ -96,7 +103,7 @@ def _run(
 
 
 def _status(display: ProgressDisplay, total: int, stop: StopRequest, console: Console) -> int:
-    """The command's exit status; says how to go on if it was stopped."""
+    """The command's exit status. Prints how to continue if it was stopped."""
     if stop and display.count < total:
         console.print(
             f"stopped: {display.count} of {total} {display.what} are done; "
@@ -107,25 +114,22 @@ def _status(display: ProgressDisplay, total: int, stop: StopRequest, console: Co
 
 
 def _input_files(arguments: argparse.Namespace, console: Console) -> list[InputFile]:
-    """The files asked for. ValueError if none, or if the arguments do not fit together."""
-    paths = arguments.paths[:-1]
-    if arguments.list and paths:
+    """The files to protect. ValueError if there are none, or arguments contradict each other."""
+    given = arguments.paths[:-1]
+    if arguments.list and given:
         raise ValueError("give either INPUTs or --list, and then OUTPUT")
-    if not arguments.list and not paths:
+    if not arguments.list and not given:
         raise ValueError("found one path, expected INPUT... OUTPUT: what to protect and where to")
-    if arguments.list:
-        found = inputs.read_list(arguments.list, arguments.root)
-    else:
-        found = inputs.find_inputs(paths)
-    regions = inputs.read_boxes(arguments.boxes) if arguments.boxes else {}
-    strangers = sorted(set(regions) - set(found))
-    if strangers:
-        example = f"for example {strangers[0]}; files are called like {next(iter(found))}"
-        if len(strangers) == len(regions):
+    files = read_list(arguments.list, arguments.root) if arguments.list else find_inputs(given)
+    boxes = read_boxes(arguments.boxes) if arguments.boxes else {}
+    unknown = sorted(set(boxes) - set(files))
+    if unknown:
+        example = f"for example {unknown[0]}; files are called like {next(iter(files))}"
+        if len(unknown) == len(boxes):
             raise ValueError(f"{arguments.boxes}: none of its names is a file's, {example}")
-        console.print(f"{arguments.boxes}: {len(strangers)} names are no file's, {example}")
-    outputs = inputs.output_names(found, arguments.format)
-    return [InputFile(name, found[name], outputs[name], regions.get(name)) for name in found]
+        console.print(f"{arguments.boxes}: {len(unknown)} names are no file's, {example}")
+    outputs = output_names(files, arguments.format)
+    return [InputFile(name, files[name], outputs[name], boxes.get(name)) for name in files]
 
 
 def _perturber(arguments: argparse.Namespace) -> Perturber:
@@ -156,7 +160,7 @@ def _refuse_to_overwrite(
     inside = [folder for folder in folders if folder == target or folder in target.parents]
     if inside:
         raise ValueError(
-            f"{output}: OUTPUT lies in the input folder {inside[0]}; choose one beside it"
+            f"{output}: OUTPUT lies in the input folder {inside[0]}; choose one outside of it"
         )
     sources = {os.path.realpath(path) for path in {file.path for file in todo}}
     for file in todo:
@@ -183,60 +187,60 @@ def _parser() -> argparse.ArgumentParser:
         "paths",
         nargs="+",
         metavar="INPUT... OUTPUT",
-        help="photos, videos or folders, then a folder",
+        help="photos, videos, folders, shards or tfds:NAME/SPLIT; then the output folder",
     )
-    add("--workdir", help="a training run: its perturber.safetensors is used")
+    add("--workdir", help="folder of a training run, whose perturber.safetensors is used")
     add("--network", help="a perturber's .safetensors file, or zoo:NAME")
-    add("--list", metavar="FILE", help="a text file with one path a line, in place of INPUT")
-    add("--root", default=".", help="the folder that --list's paths start at (default: this one)")
+    add("--list", metavar="FILE", help="a text file with one path per line, instead of INPUT")
+    add("--root", default=".", help="folder to which the paths of --list are relative (default: .)")
     add(
         "--format",
         choices=("png", "jpeg"),
         default="png",
-        help="of photos (default png, which is exact); videos keep theirs",
+        help="format of photos (default png, which is exact); videos keep theirs",
     )
-    add("--quality", type=_quality, default=98, help="of JPEG, 1 to 100 (default 98)")
+    add("--quality", type=_quality, default=98, help="JPEG quality, 1 to 100 (default 98)")
     add(
         "--video_quality",
         type=_video_quality,
         default=12,
         metavar="CRF",
-        help="of videos: 1 to 51, lower is better and larger (default 12); or lossless, with "
-        "every pixel exact, which few players show",
+        help="video quality, 1 (best, largest) to 51 (default 12); or lossless, which keeps every "
+        "pixel but plays in few players",
     )
     add(
         "--boxes",
         metavar="FILE",
-        help="protected region of each file in its upright pixels, by its path inside the input "
-        'folder: JSON {"a/b.jpg": [left, top, side]} or CSV with the header path,left,top,side; '
-        "width,height in place of side stands for the square around that rectangle. Files "
-        "without one: the largest centred square",
+        help="the square to protect in each file, in upright pixels, by its path in the input "
+        'folder: JSON {"a/b.jpg": [left, top, side]} or CSV with the header path,left,top,side. '
+        "With width,height instead of side: the square around that rectangle. Default: the largest "
+        "centred square",
     )
     add(
         "--keep_metadata",
         action="store_true",
-        help="keep EXIF and tags like GPS (default: dropped)",
+        help="keep EXIF and tags such as GPS (default: drop them)",
     )
-    add("--overwrite", action="store_true", help="redo what is done; replace files in OUTPUT")
+    add("--overwrite", action="store_true", help="protect all files again; replace files in OUTPUT")
     add(
         "--batch",
         type=_positive,
         default=16,
-        help="photos or frames at once (default 16)",
+        help="photos or frames per batch (default 16)",
     )
     add(
         "--workers",
         type=_positive,
         default=os.cpu_count() or 1,
-        help="threads that read and write files (default: one per processor)",
+        help="threads that read and write files (default: one per processor core)",
     )
     add(
         "--processes",
         type=_positive,
         metavar="N",
-        help="how many processes run this command (default: what Slurm or the TPU says, or 1)",
+        help="number of processes that run this command (default: from Slurm or the TPU, else 1)",
     )
-    add("--process", type=int, metavar="I", help="which of them this one is: 0 to N-1")
+    add("--process", type=int, metavar="I", help="index of this process: 0 to N-1")
     return parser
 
 

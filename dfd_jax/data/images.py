@@ -94,7 +94,7 @@ def read_square(
     *,
     reduced: bool = False,
 ) -> UInt8[np.ndarray, "{size} {size} 3"]:
-    """The centred square of a photo file, as `squares.input_square` resizes it.
+    """The centred square of a photo file, as `input_crop` resizes it.
 
     With `reduced` a JPEG whose square has at least twice the size asked for is decoded at a half, a
     quarter or an eighth of its resolution, which is faster; pixels then differ slightly from those
@@ -171,13 +171,23 @@ def centre_box(height: int, width: int, crop: int | None = None) -> Box:
     return Box(left=round((width - side) / 2), top=round((height - side) / 2), side=side)
 
 
+def input_crop(
+    pixels: UInt8[np.ndarray, "h w 3"], box: Box, size: int
+) -> UInt8[np.ndarray, "{size} {size} 3"]:
+    """The square `box` as a network's input: the one way, in training, evaluation and protect.
+
+    Pixels outside of the box have no influence. ValueError if it is not inside the photo.
+    """
+    return squares.input_square(cropped(pixels, box), 0, 0, box.side, size)
+
+
 def crop_resize(
     pixels: UInt8[np.ndarray, "h w 3"], box: Box, size: int
 ) -> UInt8[np.ndarray, "{size} {size} 3"]:
     """The square `box` at `size` x `size` pixels, by Pillow's antialiased bilinear resize.
 
     This is what an attacker is assumed to do with a photo. What P itself gets is made by
-    `squares.input_square`. ValueError if the box is not inside the photo.
+    `input_crop`. ValueError if the box is not inside the photo.
     """
     square = Image.fromarray(cropped(pixels, box))
     return np.array(square.resize((size, size), Image.Resampling.BILINEAR))
@@ -237,6 +247,8 @@ def _square(
     pixels: UInt8[np.ndarray, "h w 3"], box: Box, scale: int, size: int
 ) -> UInt8[np.ndarray, "{size} {size} 3"]:
     """The square `box` of a photo that was decoded at 1 / `scale` of its resolution."""
+    if scale == 1:
+        return input_crop(pixels, box, size)
     left, top, side = (value / scale for value in box)
     return squares.input_square(pixels, left, top, side, size)
 

@@ -20,9 +20,9 @@ import grain
 import numpy as np
 from grain.experimental import index_shuffle
 
-from dfd_jax.data import landmarks, squares
+from dfd_jax.data import landmarks
 from dfd_jax.data.faces import Face, FaceSource, SquareSource
-from dfd_jax.data.images import UnreadableImage, centre_box
+from dfd_jax.data.images import UnreadableImage, centre_box, input_crop
 
 _ROUNDS = 4  # of the shuffling cipher: grain's own choice
 _MOST_THREADS = 4  # each makes a batch; more would not keep up with each other
@@ -236,7 +236,7 @@ class _Cut:
             return {"images": face.pixels, "attributes": face.attributes}
         box = centre_box(height, width, self._crop)
         example = {
-            "images": squares.input_square(face.pixels, *box, self._size),
+            "images": input_crop(face.pixels, box, self._size),
             "attributes": face.attributes,
         }
         if face.points is not None:

@@ -1,4 +1,4 @@
-"""The one way from a photo to the input of a network: for training, evaluation and protect alike.
+"""The resize behind `images.input_crop`, the one way from a photo to the input of a network.
 
 An antialiased bilinear resize by cykooz-resizer (SIMD), or by Pillow on processors for which there
 is no cykooz-resizer. Their levels differ by at most one. What an attacker does with a published

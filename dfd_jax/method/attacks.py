@@ -1,8 +1,8 @@
 """Baseline attacks: a perturbation found for each photo by gradient ascent (Ruiz et al. 2020).
 
-They disrupt a deepfake like P does, but need a backward pass of the generator for every photo and
-step, where P needs one forward pass of its own. One loop; FGSM, I-FGSM, PGD and MI-FGSM differ in
-where it starts, how often it steps, and whether it remembers earlier gradients.
+They disrupt deepfakes as P does, but need a backward pass through the generator for every photo and
+step, where P needs a single forward pass. All run the same loop: FGSM, I-FGSM, PGD and MI-FGSM
+differ in the start, the number of steps and the momentum.
 """
 
 import functools
@@ -23,18 +23,18 @@ MODES = ("single", "joint", "iterative", "random")
 
 
 class Attack(NamedTuple):
-    """How an attack proceeds. Sizes in 8-bit levels: 6.375 is 0.05 on [-1, 1].
+    """Settings of an attack. Sizes are in 8-bit levels: 6.375 is 0.05 on [-1, 1].
 
-    `conditions` says what is broken when several conditions are given: "single": there is one;
-    "joint": the sum over all at each step; "iterative": one at each step, in turn; "random": one
-    drawn for each photo at each step.
+    `conditions` is how several conditions are used: "single": there is only one; "joint": the sum
+    over all at each step; "iterative": one per step, in turn; "random": one drawn per photo and
+    step.
     """
 
-    eps_255: float = 6.375  # no pixel moves further
+    eps_255: float = 6.375  # largest change of a pixel
     step_255: float = 1.275
     steps: int = 10
     start_255: float = 6.375  # the start is uniform within this distance of the photo
-    momentum: float = 0.0  # share of earlier gradients that is kept at each step
+    momentum: float = 0.0  # weight of the earlier gradients at each step
     fake: float = 0.0  # C2 of Eq. 7; 0: distortion alone, as in the paper of these attacks
     real: float = 0.0  # C3
     form: str = "logit"
@@ -51,7 +51,7 @@ ATTACKS = {
 
 
 def named(names: Sequence[str]) -> dict[str, Attack]:
-    """Attacks of the table by name. ValueError if a name is unknown."""
+    """Attacks by their names in ATTACKS. ValueError if a name is unknown."""
     unknown = [name for name in names if name not in ATTACKS]
     if unknown:
         raise ValueError(f"unknown attacks {', '.join(unknown)}; there are {', '.join(ATTACKS)}")
@@ -59,7 +59,7 @@ def named(names: Sequence[str]) -> dict[str, Attack]:
 
 
 class Aim(NamedTuple):
-    """One thing to break: what each generator is asked for, and the r that its fakes leave."""
+    """What to disrupt: one condition per generator, and the references r of their fakes."""
 
     condition: tuple[Any, ...]
     references: tuple[Float[Array, "n g g 3"], ...]
@@ -75,14 +75,14 @@ def attack(
     references: tuple[Float[Array, "n g g 3"], ...] | None = None,
     start: Float[Array, "b r r 3"] | None = None,
 ) -> Float[Array, "b r r 3"]:
-    """Perturbations on [-1, 1] that push each photo's fakes as far as they can from r.
+    """Perturbations on [-1, 1] that maximise the distance of each photo's fakes from r.
 
-    `images` are on [-1, 1]. With one region in `opponents.resizes` they are the region at its own
-    resolution, and the networks see what the attacker's resize leaves of it; with none, they are
-    what the networks see. Each of `conditions` has one condition for each generator.
+    `images` are on [-1, 1]. With one entry in `opponents.resizes` they are squares at the photos'
+    resolution, and the networks get them after the attacker's resize; without, they are the
+    networks' inputs. Each of `conditions` has one condition per generator.
 
-    r is G(x, c), or `references`, one for each generator. With `opponents.target` the fakes
-    approach that picture instead. `start` replaces the random start. The result is not rounded to
+    r is G(x, c), or `references`, one per generator. With `opponents.target` the distance to that
+    picture is minimised instead. `start` replaces the random start. The result is not rounded to
     whole levels. ValueError for an unknown mode, or conditions that do not fit it.
     """
     _check(opponents, conditions, plan)
@@ -106,9 +106,9 @@ def universal(
 ) -> Float[Array, "1 r r 3"]:
     """One perturbation for all photos (Moosavi-Dezfooli et al. 2017; here by signed steps).
 
-    `batches` are the images and conditions of a training set, as `attack` takes them; all of them,
-    and their fakes, are held in memory. Each pass, of which there are `plan.steps`, takes one step
-    a batch, along the sum of its photos' gradients. Add it with `inside`, or in 8 bits with
+    `batches` are the images and conditions of a training set, as `attack` takes them; they and
+    their fakes are kept in memory. Each of `plan.steps` passes takes one step per batch, along the
+    sum of its photos' gradients. Add the result with `inside`, or in 8 bits with
     `budget.apply_to_pixels`. ValueError as for `attack`, or without a batch.
     """
     if not batches:
@@ -138,7 +138,7 @@ def gradient(
     terms: Objective,
     towards: bool = False,
 ) -> tuple[Float[Array, "b r r 3"], tuple[Float[Array, "n g g 3"], ...]]:
-    """The direction in which Eq. 7 falls, d(-loss)/d(deltas), and the fakes; all on [-1, 1]."""
+    """d(-loss)/d(deltas), the direction that decreases Eq. 7, and the fakes; all on [-1, 1]."""
 
     def loss(deltas: Float[Array, "b r r 3"]) -> tuple[Array, tuple[Array, ...]]:
         protected = _reduced(opponents, images + deltas)
@@ -165,7 +165,7 @@ def gradient(
 def inside(
     images: Float[Array, "b r r 3"], deltas: Float[Array, "#b r r 3"]
 ) -> Float[Array, "b r r 3"]:
-    """What is left of perturbations when no pixel may leave [-1, 1]."""
+    """Perturbations clipped so that no pixel leaves [-1, 1]."""
     return jnp.clip(images + deltas, -1.0, 1.0) - images
 
 
@@ -182,8 +182,8 @@ def _ascend(
     grads: Float[Array, "b r r 3"],
     sizes: _Sizes,
 ) -> tuple[Float[Array, "b r r 3"], Float[Array, "b r r 3"]]:
-    """One signed step within the ball. Gradients are accumulated at one L1 norm, so that no step
-    outweighs the others; without momentum the norm does not matter.
+    """One signed step within the eps ball. Gradients are normalised before they are accumulated,
+    so no step outweighs the others; without momentum the norm does not matter.
     """
     mean = jnp.abs(grads).mean((1, 2, 3), keepdims=True)
     scaled = grads / jnp.where(mean > 0, mean, 1.0)
@@ -213,7 +213,7 @@ def _summed(
     aims: Sequence[Aim],
     plan: Attack,
 ) -> Float[Array, "b r r 3"]:
-    """The gradients of several aims, one after the other: memory does not grow with them."""
+    """The sum of the gradients of several aims, computed one after another to save memory."""
     towards = opponents.target is not None
     total = jnp.zeros_like(images)
     for aim in aims:
@@ -242,8 +242,8 @@ def _references(
 ) -> tuple[Float[Array, "n g g 3"], ...]:
     """r: the target at each fake's size, or G(x, c).
 
-    G(x, c) comes out of the program that computes gradients: another program rounds otherwise,
-    and the gradient at the photo itself would be noise, whose sign is not zero.
+    G(x, c) is computed by the same program as the gradients: another program rounds differently,
+    and the gradient at the photo itself, which is zero, would become noise with random signs.
     """
 
     def fakes(images: Array) -> tuple[Array, ...]:
@@ -259,7 +259,7 @@ def _references(
 
 
 def _chosen(aims: list[Aim], mode: str, step: int, key: Array, photos: int) -> list[Aim]:
-    """What this step breaks."""
+    """The aims of this step."""
     if mode == "iterative":
         return [aims[step % len(aims)]]
     if mode == "random":
@@ -269,7 +269,7 @@ def _chosen(aims: list[Aim], mode: str, step: int, key: Array, photos: int) -> l
 
 
 def _mixed(picked: Array, *choices: Float[Array, "n ..."]) -> Float[Array, "n ..."]:
-    """For each photo, its rows in the array that was picked for it."""
+    """For each photo, its rows in the array picked for it."""
     rows = picked.repeat(len(choices[0]) // len(picked))  # of each driving frame of the photo
     return jnp.stack(choices)[rows, jnp.arange(len(rows))]
 
@@ -298,4 +298,4 @@ def _check(opponents: Opponents, conditions: Sequence[tuple[Any, ...]], plan: At
             "joint, iterative and random attacks take several"
         )
     if len(opponents.resizes) > 1:
-        raise ValueError(f"{len(opponents.resizes)} regions, expected one, or none for no resize")
+        raise ValueError(f"found {len(opponents.resizes)} crop sizes, expected at most one")

@@ -16,11 +16,11 @@ from dfd_jax.models.frozen import FrozenDetector, FrozenGenerator, Perturber
 
 
 class Opponents(NamedTuple):
-    """All that P is trained against: an argument of the step, so that no weights are baked in."""
+    """The networks P is trained against; an argument of the step, so weights are not constants."""
 
     generators: tuple[FrozenGenerator, ...]
     detectors: tuple[FrozenDetector, ...]
-    resizes: tuple[CropResize, ...]  # of the photos that P will meet
+    resizes: tuple[CropResize, ...]  # one per size of the photos' squares
     target: Float[Array, "s s 3"] | None = None  # a fixed reference image r; None: r = G(x, c)
 
 
@@ -33,11 +33,11 @@ def forward(
     norm: str,
     rng: Array,
 ) -> Seen:
-    """Everything Eq. 7 judges, for one batch and one condition per photo and generator.
+    """The inputs of Eq. 7 for one batch and one condition per photo and generator.
 
-    A generator works at its own size g, and makes one fake of each photo, or one for each driving
-    frame of its condition (n in all). What detectors and generators see has gone through files of
-    8 bits and the attacker's resize (straight-through gradients).
+    A generator works at its own size g and makes one fake per photo, or one per driving frame of
+    its condition (n in all). Detectors and generators get the photos after 8-bit files and the
+    attacker's resize (straight-through gradients).
     """
     received = channel.through_file(rng, perturber(images), opponents.resizes, budget, norm)
     protected = pixels.round_8bit(images + received.deltas)

@@ -10,7 +10,7 @@ from dfd_jax import pixels
 
 FORMS = ("prob", "logit")
 DISTANCES = ("mse", "log")
-_TINY = 1e-3  # mean square: what "log" takes for no distance at all
+_TINY = 1e-3  # added to mean squares before the logarithm
 
 
 class Objective(NamedTuple):
@@ -19,9 +19,9 @@ class Objective(NamedTuple):
     `fake` is C2, `real` is C3, `budget` is C1, applied to the part of each image's norm above
     `eps_255` levels. `form` is "prob" as printed in the paper, or "logit": binary cross-entropy on
     the log-odds, whose gradient does not vanish when a detector is sure. `distance` is "mse" as
-    printed, the mean square over all fakes, or "log": the mean of each fake's logarithm. A mean
-    square is soonest raised by breaking further what is broken already; by its logarithm a fake
-    counts the more the less it is broken.
+    printed, the mean square over all fakes, or "log": the mean of each fake's logarithm. The mean
+    square rewards most what increases large distances further; with the logarithm, fakes that are
+    hardly disrupted count most.
     """
 
     distortion: float = 1.0
@@ -32,15 +32,13 @@ class Objective(NamedTuple):
     distance: str = "mse"
     norm: str = "rms"
     eps_255: float = 6.375
-    ramp: int = (
-        0  # steps over which C2 and C3 grow to their weight: break first, then be recognised
-    )
-    generator_weights: tuple[float, ...] = ()  # empty: all alike
+    ramp: int = 0  # steps over which C2 and C3 grow to their weights
+    generator_weights: tuple[float, ...] = ()  # empty: equal weights
     detector_weights: tuple[float, ...] = ()
 
 
 class Seen(NamedTuple):
-    """What one forward pass produces. Tuples have an entry per generator or detector."""
+    """Outputs of one forward pass. Tuples have an entry per generator or detector."""
 
     norms: Float[Array, " b"]  # of P(x) in the file, in the objective's norm, on [-1, 1]
     rms: Float[Array, " b"]
@@ -53,15 +51,15 @@ class Seen(NamedTuple):
 def terms(
     seen: Seen, objective: Objective, *, towards: bool = False
 ) -> dict[str, Float[Array, ""]]:
-    """The four terms, signed, not weighted.
+    """The four terms with their signs, without weights.
 
-    `towards`: r is a fixed picture that fakes should become. Then the distance itself is minimised;
-    Eq. 1 as printed would move away from the picture.
+    `towards`: r is a fixed picture that fakes should approach, so the distance is minimised; Eq. 1
+    as printed would maximise it.
     """
     eps = pixels.levels_to_units(objective.eps_255)
     sign = 1.0 if towards else -1.0
     pairs = zip(seen.fakes, seen.references, strict=True)
-    distances = [_strayed(fakes, r, objective.distance) for fakes, r in pairs]
+    distances = [distance(fakes, r, objective.distance) for fakes, r in pairs]
     of_g, of_d, form = objective.generator_weights, objective.detector_weights, objective.form
     passed = [_mean([judged_real(x, form) for x in row], of_d) for row in seen.fake_logits]
     return {
@@ -100,16 +98,16 @@ def judged_fake(logits: Float[Array, " b"], form: str) -> Float[Array, ""]:
     return judged_real(-logits, form)
 
 
-def _strayed(
-    fakes: Float[Array, "n s s 3"], references: Float[Array, "n s s 3"], distance: str
+def distance(
+    fakes: Float[Array, "n s s 3"], references: Float[Array, "n s s 3"], kind: str
 ) -> Float[Array, ""]:
-    """How far the fakes are from r."""
+    """Mean distance of fakes from their references on [-1, 1]: "mse", or "log" of each fake's."""
     squares = jnp.square(fakes - references).mean((1, 2, 3))
-    if distance == "mse":
+    if kind == "mse":
         return squares.mean()
-    if distance == "log":
+    if kind == "log":
         return jnp.log(squares + _TINY).mean()
-    raise ValueError(f"objective.distance is {distance!r}, expected one of {', '.join(DISTANCES)}")
+    raise ValueError(f"objective.distance is {kind!r}, expected one of {', '.join(DISTANCES)}")
 
 
 def _mean(values: list[Float[Array, ""]], weights: tuple[float, ...] = ()) -> Float[Array, ""]:

@@ -1,8 +1,8 @@
-"""From a photo and a perturber to the protected photo: the one way, for protecting and evaluating.
+"""From a photo and a perturber to the protected photo, for `protect` and for evaluations.
 
-P sees a square region of the photo at the size it was trained for. Its output is enlarged to the
-region, bounded and added at the photo's own resolution, so the network's cost does not grow with
-the photo.
+P gets a square of the photo, resized to the size it was trained for. Its output is upsampled to the
+square, bounded, and added at the photo's own resolution, so the network's cost does not depend on
+the photo's size.
 """
 
 from collections.abc import Iterable, Sequence
@@ -13,8 +13,7 @@ from jax.sharding import Mesh
 from jaxtyping import Array, Float, Float32, UInt8
 
 from dfd_jax import pixels
-from dfd_jax.data import squares
-from dfd_jax.data.images import Box, centre_box, cropped
+from dfd_jax.data.images import Box, centre_box, input_crop
 from dfd_jax.method import channel
 from dfd_jax.method.budget import BOUNDS, Budget, apply_to_pixels
 from dfd_jax.models.frozen import Perturber
@@ -22,11 +21,11 @@ from dfd_jax.runtime import sharding
 
 
 class Protector:
-    """A perturber ready to protect 8-bit photos, on this process's devices or those of `mesh`.
+    """Protects 8-bit photos with a perturber, on this process's devices or those of `mesh`.
 
-    `batch_size` is how many photos go through the network at once; it is rounded up to a multiple
-    of the devices. Fewer are padded, so there is one compilation. ValueError if the perturber's
-    card has no usable budget.
+    `batch_size` photos go through the network at once; it is rounded up to a multiple of the number
+    of devices. Smaller batches are padded, so there is one compilation. ValueError if the
+    perturber's card has no usable budget.
     """
 
     def __init__(
@@ -47,13 +46,11 @@ class Protector:
     def crop(
         self, photo: UInt8[np.ndarray, "h w 3"], box: Box | None = None
     ) -> UInt8[np.ndarray, "s s 3"]:
-        """What P sees of a photo: the region `box` (None: the largest centred square).
+        """P's input: the square `box` (None: the largest centred one), by images.input_crop.
 
-        Its levels are at most one off those of `images.crop_resize`.
         ValueError if the box is not inside the photo.
         """
-        square = cropped(photo, box or centre_box(*photo.shape[:2]))
-        return squares.input_square(square, 0, 0, len(square), self.input_size)
+        return input_crop(photo, box or centre_box(*photo.shape[:2]), self.input_size)
 
     def outputs(self, crops: UInt8[np.ndarray, "b s s 3"]) -> Float32[np.ndarray, "b s s 3"]:
         """P's unbounded output for each crop. Any number of crops, none included."""
@@ -62,11 +59,15 @@ class Protector:
                 f"crops are {crops.shape[1]} x {crops.shape[2]} pixels, but the perturber takes "
                 f"{self.input_size} x {self.input_size}: make them with Protector.crop"
             )
-        found = np.empty(crops.shape, np.float32)
+        raw = np.empty(crops.shape, np.float32)
         for start in range(0, len(crops), self.batch_size):
-            part = crops[start : start + self.batch_size]
-            found[start : start + len(part)] = self._padded_outputs(part)
-        return found
+            batch = crops[start : start + self.batch_size]
+            missing = self.batch_size - len(batch)
+            padded = np.pad(batch, ((0, missing), (0, 0), (0, 0), (0, 0)))
+            shards = sharding.shard_batch({"crops": padded}, self._mesh)
+            computed = np.asarray(outputs(self._perturber, shards["crops"]))
+            raw[start : start + len(batch)] = computed[: len(batch)]
+        return raw
 
     def apply(
         self,
@@ -74,9 +75,9 @@ class Protector:
         box: Box,
         raw: Float32[np.ndarray, "s s 3"],
     ) -> UInt8[np.ndarray, "h w 3"]:
-        """The photo with P's output in the region `box`; the rest stays as it is, bit for bit.
+        """The photo with P's output `raw` added in the square `box`; the rest is unchanged.
 
-        With a hard bound no pixel moves by more than eps_255 levels, whatever the region's size.
+        With a hard bound no pixel changes by more than eps_255 levels.
         """
         protected = photo.copy()
         square = protected[box.top : box.top + box.side, box.left : box.left + box.side]
@@ -90,23 +91,15 @@ class Protector:
         boxes: Iterable[Box | None] | None = None,
     ) -> list[UInt8[np.ndarray, "_ _ 3"]]:
         """Photos of any sizes, protected. A box of None is the largest centred square."""
-        wanted = [None] * len(photos) if boxes is None else list(boxes)
+        given = [None] * len(photos) if boxes is None else list(boxes)
         chosen = [
-            box or centre_box(*photo.shape[:2]) for photo, box in zip(photos, wanted, strict=True)
+            box or centre_box(*photo.shape[:2]) for photo, box in zip(photos, given, strict=True)
         ]
         crops = [self.crop(photo, box) for photo, box in zip(photos, chosen, strict=True)]
         if not crops:
             return []
-        found = self.outputs(np.stack(crops))
-        return [self.apply(*each) for each in zip(photos, chosen, found, strict=True)]
-
-    def _padded_outputs(
-        self, crops: UInt8[np.ndarray, "b s s 3"]
-    ) -> Float32[np.ndarray, "b s s 3"]:
-        missing = self.batch_size - len(crops)
-        padded = np.pad(crops, ((0, missing), (0, 0), (0, 0), (0, 0)))
-        batch = sharding.shard_batch({"crops": padded}, self._mesh)
-        return np.asarray(outputs(self._perturber, batch["crops"]))[: len(crops)]
+        raw = self.outputs(np.stack(crops))
+        return [self.apply(*each) for each in zip(photos, chosen, raw, strict=True)]
 
 
 def _budget(perturber: Perturber) -> Budget:
@@ -130,5 +123,5 @@ def _budget(perturber: Perturber) -> Budget:
 
 @jax.jit
 def outputs(perturber: Perturber, crops: UInt8[Array, "b s s 3"]) -> Float[Array, "b s s 3"]:
-    """P's raw output for crops of the input size: what a device does for a batch."""
+    """P's raw output for a batch of crops of the input size."""
     return perturber(pixels.from_uint8(crops))

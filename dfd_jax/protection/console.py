@@ -1,4 +1,4 @@
-"""What a person sees while photos and videos are protected, and at the end."""
+"""The progress display of `protect`, and its final report."""
 
 import statistics
 import time
@@ -23,7 +23,7 @@ SECONDS_BETWEEN_LINES = 10.0  # of progress, where there is no terminal
 
 
 class ProgressDisplay:
-    """What a person sees: a progress bar (lines in a log), and at the end what was done."""
+    """A progress bar (lines in a log), and at the end a report of what was done."""
 
     def __init__(self, console: Console, files: Sequence[InputFile]) -> None:
         self._console, self._total = console, len(files)
@@ -57,7 +57,7 @@ class ProgressDisplay:
 
     @property
     def count(self) -> int:
-        """Files with an result so far."""
+        """Files with a result so far."""
         return self._protected + self._was_done + len(self.failures)
 
     def add(self, result: Result) -> None:
@@ -85,7 +85,7 @@ class ProgressDisplay:
             )
 
     def show_video(self, file: InputFile, frames: int, total: int) -> None:
-        """Show how far the video at hand is: frames protected, and all (0: unknown)."""
+        """Show the progress of the current video: frames protected, and all (0: unknown)."""
         known = total if total >= frames else None
         if self._video is None:
             self._video = self._bar.add_task(file.name, total=known, rate="")

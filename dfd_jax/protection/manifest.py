@@ -1,9 +1,8 @@
 """What was done to each photo or video: one JSON line each, from which a stopped run resumes.
 
-One process writes manifest.jsonl. Of N processes each writes a part of its own,
+A single process writes manifest.jsonl. Each of N processes writes a part of its own,
 manifest.I-of-N.jsonl, and merges all parts into manifest.jsonl when it ends. All parts are read at
-the start, whatever N was, and none is ever removed: what is done is known even where a merge is
-missing.
+the start, whatever N was, and none is removed, so a missing merge loses nothing.
 """
 
 import dataclasses
@@ -25,13 +24,13 @@ PARTS = "manifest.*-of-*.jsonl"
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Record:
-    """One photo or video. What could not be found out, and an infinite PSNR, is None (null)."""
+    """One photo or video. Unknown values and infinite PSNRs are None (null)."""
 
-    input: str  # as named by the person, relative to the folder they gave
+    input: str  # path relative to the given input folder
     output: str  # relative to the manifest's folder, with /
     status: str  # "ok" or "failed"
     network_sha256: str
-    options: dict[str, Any]  # all else the output depends on: format, quality, metadata, box
+    options: dict[str, Any]  # what else the output depends on: format, quality, metadata, box
     input_sha256: str | None = None
     output_sha256: str | None = None
     kind: str = "photo"  # or "video"
@@ -54,10 +53,10 @@ class Record:
 
 
 class Manifest:
-    """The manifest of an output folder: what it said before, and a way to add to it.
+    """The manifest of an output folder: its earlier records, and a way to add new ones.
 
-    Lines that are no records (the torn last line of a killed run) are passed over. Of several lines
-    about one output the one of the highest revision counts, and of equal ones the last.
+    Lines that are no records (such as the torn last line of a killed run) are skipped. Of several
+    lines about one output the one with the highest revision counts; of equal ones, the last.
     """
 
     def __init__(self, folder: pathlib.Path, mine: WorkShare = ALL) -> None:
@@ -117,9 +116,9 @@ def _read(folder: pathlib.Path) -> dict[str, Record]:
 
 
 def _merge(folder: pathlib.Path) -> None:
-    """Write manifest.jsonl anew from all that is known: one line for each output, by its name.
+    """Rewrite manifest.jsonl from all parts: one line per output, sorted by name.
 
-    Every process does it when it ends, one at a time, so the last one's has everything.
+    Every process does this when it ends, one at a time, so the last one writes all records.
     """
     with _locked(folder / ".manifest.lock"):
         latest = _read(folder)
@@ -129,7 +128,7 @@ def _merge(folder: pathlib.Path) -> None:
 
 @contextmanager
 def _locked(path: pathlib.Path) -> Iterator[None]:
-    """The block is entered by one process at a time. A process that dies gives the lock back."""
+    """One process at a time runs the block. A process that dies releases the lock."""
     import fcntl  # not on Windows, where one process can do without it
 
     with open(path, "a") as file:

@@ -1,4 +1,4 @@
-"""What the manifest means for a run: which outputs are done, and what became of the others."""
+"""The result of each file: whether an earlier run did it already, and what is recorded now."""
 
 import pathlib
 from typing import Any, Literal, NamedTuple
@@ -16,9 +16,9 @@ class Options(NamedTuple):
     keep_metadata: bool = False
 
     def for_manifest(self, file: InputFile) -> dict[str, Any]:
-        """All that the output depends on beside input and network, in JSON's types."""
-        region = None if file.box is None else list(file.box)
-        shared = {"keep_metadata": self.keep_metadata, "region": region}
+        """Everything the output depends on except input and network, in JSON's types."""
+        box = None if file.box is None else list(file.box)
+        shared = {"keep_metadata": self.keep_metadata, "region": box}  # the manifest's name
         if file.is_video:
             return {"video_quality": self.video_quality} | shared
         quality = self.quality if self.format == "jpeg" else None
@@ -26,15 +26,15 @@ class Options(NamedTuple):
 
 
 class Result(NamedTuple):
-    """What became of one photo or video."""
+    """The result of one photo or video."""
 
     file: InputFile
     record: Record
-    was_done: bool  # by an earlier run, so nothing was written
+    was_done: bool  # by an earlier run: nothing was written now
 
 
 class Results:
-    """The outputs of one network in one folder. With `redo` nothing counts as done."""
+    """The results of one network in one output folder. With `redo` nothing counts as done."""
 
     def __init__(
         self,
@@ -66,7 +66,7 @@ class Results:
         return self.recorded(file, status="failed", input_sha256=digest, reason=reason)
 
     def recorded(self, file: InputFile, **fields: Any) -> Result:
-        """Record what became of a file, in the fields of a Record that are not known here."""
+        """Record the result of a file; `fields` are those of a Record that are not known here."""
         record = Record(
             input=file.name,
             output=file.output,

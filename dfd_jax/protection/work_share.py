@@ -1,7 +1,7 @@
-"""Which part of a list of independent files this process does, when several share the list.
+"""How several processes share a list of files.
 
-The processes need not know of each other: no connection, no order of starting, and one that dies
-stops nobody. InputFile k of the whole list is process k mod N's, so a restart finds the same slice.
+The processes need no connection and may start in any order; one that dies does not stop the others.
+File k of the list belongs to process k mod N, so a restarted process gets the same share.
 """
 
 import dataclasses
@@ -14,13 +14,13 @@ T = TypeVar("T")
 
 @dataclasses.dataclass(frozen=True)
 class WorkShare:
-    """Every `count`-th file, from `index` on."""
+    """The share of process `index` of `count`: every `count`-th file."""
 
     index: int = 0
     count: int = 1
 
     def of(self, files: Sequence[T]) -> list[T]:
-        """This process's share of the files."""
+        """The files of this share."""
         return list(files[self.index :: self.count])
 
 
@@ -30,9 +30,9 @@ ALL = WorkShare()
 def choose(
     processes: int | None, process: int | None, environment: Mapping[str, str] = os.environ
 ) -> WorkShare:
-    """The slice asked for, or the one that the cluster's environment says, or all.
+    """The share given by the arguments, else by the cluster's environment, else all files.
 
-    Slurm says it to every task that `srun` started, a multi-host TPU to its hosts where
+    Slurm sets it for every task that `srun` starts. Hosts of a multi-host TPU have it where
     TPU_WORKER_ID and TPU_WORKER_HOSTNAMES are set, as on GKE. ValueError if the numbers do not fit.
     """
     if (processes is None) != (process is None):
@@ -40,7 +40,7 @@ def choose(
             "give both --processes, how many there are, and --process, 0 for the first"
         )
     if processes is None or process is None:
-        processes, process = _found(environment)
+        processes, process = _from_environment(environment)
     if not 0 <= process < processes:
         raise ValueError(
             f"found process {process} of {processes}, expected 0 to {processes - 1}: the first of "
@@ -49,8 +49,8 @@ def choose(
     return WorkShare(process, processes)
 
 
-def _found(environment: Mapping[str, str]) -> tuple[int, int]:
-    """How many processes there are, and the number of this one."""
+def _from_environment(environment: Mapping[str, str]) -> tuple[int, int]:
+    """The number of processes, and the index of this one."""
     # not SLURM_NTASKS: the batch script has that too, though srun starts the tasks
     if "SLURM_STEP_NUM_TASKS" in environment and "SLURM_PROCID" in environment:
         return int(environment["SLURM_STEP_NUM_TASKS"]), int(environment["SLURM_PROCID"])

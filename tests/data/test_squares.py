@@ -10,7 +10,7 @@ from PIL import Image
 
 from dfd_jax.data import jpeg, pipeline, squares
 from dfd_jax.data.folders import PhotoFolder
-from dfd_jax.data.images import UnreadableImage, centre_box, read_rgb, read_square
+from dfd_jax.data.images import UnreadableImage, centre_box, input_crop, read_rgb, read_square
 
 
 def smooth(height: int, width: int, seed: int = 0) -> Image.Image:
@@ -26,7 +26,7 @@ def save(path: pathlib.Path, image: Image.Image, **options) -> pathlib.Path:
 
 def cut(path: pathlib.Path, size: int, crop: int | None) -> np.ndarray:
     whole = read_rgb(path)
-    return squares.input_square(whole, *centre_box(*whole.shape[:2], crop), size)
+    return input_crop(whole, centre_box(*whole.shape[:2], crop), size)
 
 
 def turned(orientation: int) -> Image.Exif:

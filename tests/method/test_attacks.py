@@ -295,7 +295,7 @@ def test_an_attack_at_the_regions_size_survives_the_resize_better(stargan, image
         (Attack(conditions="all"), ("Male",), 0, "'all', expected one of single, joint"),
         (Attack(), NAMES, 0, "5 conditions for a 'single' attack, expected one"),
         (Attack(conditions="joint"), (), 0, "0 conditions .* expected at least one"),
-        (Attack(), ("Male",), 2, "2 regions, expected one"),
+        (Attack(), ("Male",), 2, "found 2 crop sizes, expected at most one"),
     ],
 )
 def test_an_attack_that_cannot_be_made_says_why(stargan, images, plan, names, regions, message):
