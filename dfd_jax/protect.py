@@ -33,7 +33,7 @@ from dfd_jax.protection.manifest import Manifest
 from dfd_jax.protection.photo_stream import PhotoStream
 from dfd_jax.protection.results import Options, Results
 from dfd_jax.protection.video_stream import VideoStream
-from dfd_jax.runtime import command_line, memory
+from dfd_jax.runtime import command_line
 from dfd_jax.runtime.progress import StopRequest, stop_on_signals
 
 EXPORTED = "perturber.safetensors"  # what a training run leaves in its workdir
@@ -45,7 +45,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     arguments = _parser().parse_intermixed_args(argv)
     command_line.keep_compiled()
-    memory.keep_freed()
     console = Console(soft_wrap=True, highlight=False, markup=False)
     output = pathlib.Path(arguments.paths[-1])
     try:
