@@ -24,6 +24,11 @@ def get_config() -> Config:
 
     config.data = common.photos_section()
     config.data.drawn = config.data.size
+    # Pairs of this many drawn people, whose truth is known; 0: photos only. Among them is a share
+    # of photos. People are drawn once and kept in a folder; empty: the user's cache folder.
+    config.data.people = 0
+    config.data.photo_share = 0.0
+    config.data.cache = ""
 
     config.driving = ml_collections.ConfigDict()  # of generators that animate a photo
     config.driving.root = ""  # folder of videos for the samples; empty: five drawn motions
@@ -49,6 +54,7 @@ def get_config() -> Config:
 def adversarial(config: Config) -> None:
     """The weights of the losses against a critic: those of the StarGAN authors."""
     config.objective.critic_labels = 1.0
+    config.objective.adversarial = 1.0
     config.objective.labels = 1.0
     config.objective.reconstruction = 10.0
     config.objective.penalty = 10.0
@@ -85,3 +91,11 @@ def paper(config: Config, name: str, size: int) -> None:
     config.train.steps = 40_000  # 200,000 updates of the critic
     config.train.log_every = 50
     config.train.samples_every = config.train.checkpoint_every = 1000
+
+
+def drawn(config: Config, name: str) -> None:
+    """Drawn people in pairs, and photos among them if `config.data.root` names some."""
+    config.name = name
+    config.data.people = 4000
+    config.data.photo_share = 0.25
+    config.train.samples_every = config.train.checkpoint_every = 250

@@ -15,7 +15,7 @@ from dfd_jax.config import Config, choose_variant
 
 def get_config(arg: str | None = None) -> Config:
     """The config named by `arg`: None, "photos" or "paper"."""
-    variants = {None: _embedded, "photos": _photos, "paper": _paper}
+    variants = {None: _embedded, "photos": _photos, "drawn": _drawn, "paper": _paper}
     return choose_variant(__file__, arg, generator_common.get_config, variants)
 
 
@@ -36,6 +36,16 @@ def _embedded(config: Config) -> None:
 def _photos(config: Config) -> None:
     _stargan(config)
     config.name = "generator_stargan_photos"
+
+
+def _drawn(config: Config) -> None:
+    _stargan(config)
+    generator_common.drawn(config, "generator_stargan_drawn")
+    config.objective.paired = 20.0
+    config.objective.reconstruction = 0.0  # the truth says what has to stay
+    config.train.critic_updates = 1
+    config.train.learning_rate = 2e-4
+    config.train.steps = 14_000
 
 
 def _paper(config: Config) -> None:

@@ -1,18 +1,21 @@
 """What a generator's training reads and is measured on: batches, and held-out photos."""
 
+import functools
 import pathlib
 from typing import Any, NamedTuple
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh
 from jaxtyping import Float, UInt8
 
-from dfd_jax import assembly, reenactment, steps
+from dfd_jax import assembly, reenactment, sharding, steps
 from dfd_jax.config import Config
-from dfd_jax.data import action_units, celeba, faces, landmarks, pipeline, warps
+from dfd_jax.data import action_units, celeba, drawn_pairs, faces, landmarks, pipeline, warps
 from dfd_jax.evaluation import Subject
 from dfd_jax.models.frozen import FrozenGenerator
+from dfd_jax.models.generators import stargan
 from dfd_jax.models.generators.fomm import FOMM
 
 
@@ -30,6 +33,8 @@ class Held(NamedTuple):
 
 def batches(config: Config, mesh: Mesh, workdir: pathlib.Path) -> Any:
     """An endless iterator over this process's part of the training batches."""
+    if config.data.get("people", 0):  # older runs do not say
+        return _of_pairs(config, mesh, workdir)
     photos = faces.Cached(labelled(config, "train"))
     if config.generator.model == "fomm":
         return assembly.loader(
@@ -38,6 +43,51 @@ def batches(config: Config, mesh: Mesh, workdir: pathlib.Path) -> Any:
     if not are_warped(photos):
         return assembly.loader(config, photos, mesh, workdir)
     return assembly.loader(config, assembly.marked(config, photos), mesh, workdir, _expressive)
+
+
+def _of_pairs(config: Config, mesh: Mesh, workdir: pathlib.Path) -> Any:
+    """Batches of pairs of drawn people, with photos among them."""
+    d, kind = config.data, drawn_pairs.KINDS[config.generator.model]
+    folder = pathlib.Path(d.cache) if d.cache else drawn_pairs.cache_folder()
+    pool = drawn_pairs.Pool(kind, d.people, d.size, config.seed, folder)
+    examples = drawn_pairs.Pairs(pool, tuple(config.conditions), config.seed)
+    if d.photo_share:
+        examples = drawn_pairs.Mixed(examples, _photos(config, workdir), d.photo_share, config.seed)
+    return pipeline.batched(
+        examples,
+        sharding.local_batch_size(config.train.batch_size, mesh),
+        workers=d.workers,
+        process_index=jax.process_index(),
+        process_count=jax.process_count(),
+    )
+
+
+def _photos(config: Config, workdir: pathlib.Path) -> Any:
+    """Endless examples of photos that fit among pairs."""
+    photos = assembly.marked(config, faces.Cached(labelled(config, "train")))
+    return pipeline.make_examples(
+        photos,
+        config.data.size,
+        config.data.crop or None,
+        config.seed,
+        transform=_transform(config),
+        skipped_file=workdir / "skipped.txt",
+        reduced=config.data.reduced,
+    )
+
+
+def _transform(config: Config) -> pipeline.Transform:
+    if config.generator.model == "fomm":
+        return warps.motion_pair
+    if config.generator.model == "ganimation":
+        return _expressive_pair
+    return functools.partial(
+        drawn_pairs.ask_attributes, tuple(config.conditions), stargan.HAIR_COLOURS
+    )
+
+
+def _expressive_pair(example: pipeline.Example, rng: np.random.Generator) -> pipeline.Example:
+    return {**_expressive(example, rng), "paired": np.ones((), np.float32)}
 
 
 def held_out(config: Config, workdir: pathlib.Path) -> Held:
@@ -55,6 +105,31 @@ def held_out(config: Config, workdir: pathlib.Path) -> Held:
     known = [(face.points, box) for face, box in pairs if face.points is not None]  # all of them
     points = [landmarks.in_square(of_face, box, size) for of_face, box in known]
     return Held(subject.crops(size), subject.attributes, np.stack(points))
+
+
+def held_pairs(config: Config, count: int) -> pipeline.Example:
+    """Pairs of drawn people that no training sees, stacked: see drawn_pairs.Pairs."""
+    kind, size = drawn_pairs.KINDS[config.generator.model], config.data.size
+    pool, names = drawn_pairs.Pool(kind, 1, size, config.seed), tuple(config.conditions)
+    pairs = [
+        drawn_pairs.pair(
+            pool, drawn_pairs.HELD_OUT + i, names, np.random.default_rng([config.seed, i, 13])
+        )
+        for i in range(count)
+    ]
+    return {name: np.stack([pair[name] for pair in pairs]) for name in pairs[0]}
+
+
+def of_pairs(
+    net: FrozenGenerator, pairs: pipeline.Example
+) -> tuple[UInt8[np.ndarray, "n s s 3"], UInt8[np.ndarray, "n s s 3"], UInt8[np.ndarray, "n s s 3"]]:
+    """The pictures, what they should become, and what the generator makes of them."""
+    if isinstance(net, FOMM):
+        source, driving = pairs["source"], pairs["driving"]
+        made = reenactment.reenact(net, jnp.asarray(source), jnp.asarray(driving))
+        return source, driving, np.asarray(made)
+    made = fakes(net, pairs["images"], jnp.asarray(pairs["target_attributes"]))
+    return pairs["images"], pairs["targets"], made
 
 
 def labelled(config: Config, split: str) -> faces.FaceSource:

@@ -48,6 +48,7 @@ LIMITS = (
 )
 METHODS = {"stargan": wgan, "ganimation": wgan, "fomm": reenactment}
 SHEET_PHOTOS, SHEET_CONDITIONS = 6, 5
+SHEET_PAIRS = 10
 
 
 def train(
@@ -160,6 +161,15 @@ def _show(
     path.parent.mkdir(exist_ok=True)
     picture.save_grid(path, _sheet(config, _on_host(net), held))
     write_image(workdir, step, "samples", images.read_rgb(path))
+    if config.data.get("people", 0):
+        picture.save_grid(path.with_name(f"{step:06d}_drawn.png"), _truths(config, _on_host(net)))
+
+
+def _truths(config: Config, net: FrozenGenerator) -> list[dict[str, np.ndarray]]:
+    """One row per pair of a drawn person: the picture, what it should become, and what it does."""
+    pairs = generator_data.held_pairs(config, SHEET_PAIRS)
+    made = generator_data.of_pairs(net, pairs)
+    return [{"x": x, "asked": truth, "G": fake} for x, truth, fake in zip(*made, strict=True)]
 
 
 def _sheet(config: Config, net: FrozenGenerator, held: Held) -> list[dict[str, np.ndarray]]:

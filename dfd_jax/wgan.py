@@ -19,8 +19,9 @@ from dfd_jax.config import Config
 from dfd_jax.models.frozen import Card, FrozenGenerator, FrozenNetwork
 from dfd_jax.models.generators.ganimation import GANimation, compose
 
-# images: uint8 [b s s 3]; attributes: [b a], in the card's order. Of photos that are warped also
-# targets: what the fakes should be, and target_attributes: what is asked for then.
+# images: uint8 [b s s 3]; attributes: [b a], in the card's order. Where it is known also targets:
+# what the fakes should be, and target_attributes: what is asked for then. paired [b] is 1 where
+# targets are the truth, and 0 where they stand in; without it they all are.
 Batch = dict[str, Array]
 
 
@@ -28,6 +29,7 @@ class GanObjective(NamedTuple):
     """Weights of the losses. A weight of 0 leaves its term out."""
 
     critic_labels: float = 1.0  # the critic names the labels of real photos
+    adversarial: float = 1.0  # the critic takes the generator's fakes for real
     labels: float = 1.0  # the generator's fakes have the labels that were asked for
     reconstruction: float = 10.0  # back under its own labels, the fake is the photo again
     penalty: float = 10.0  # the critic's gradient has norm 1 between photos and fakes
@@ -227,23 +229,22 @@ def _generator_loss(
     asked = _asked(rng, batch, labels)
     fakes, attention = translate(training.net, generator, images, asked)
     score, read = training.critic.apply({"params": critic}, fakes)
-    back, attention_back = translate(training.net, generator, fakes, labels)
-    terms = {
-        "adversarial": -score.mean(),
-        "labels": label_loss(training.net, read, asked),
-        "reconstruction": jnp.abs(images - back).mean(),
-    }
-    loss = (
-        terms["adversarial"]
-        + weights.labels * terms["labels"]
-        + weights.reconstruction * terms["reconstruction"]
-    )
+    terms = {"adversarial": -score.mean(), "labels": label_loss(training.net, read, asked)}
+    loss = weights.adversarial * terms["adversarial"] + weights.labels * terms["labels"]
+    kept = [attention]
+    if weights.reconstruction:
+        back, attention_back = translate(training.net, generator, fakes, labels)
+        kept.append(attention_back)
+        terms["reconstruction"] = jnp.abs(images - back).mean()
+        loss += weights.reconstruction * terms["reconstruction"]
     if weights.paired and "targets" in batch:
-        terms["paired"] = _off_target(images, fakes, pixels.from_uint8(batch["targets"]))
+        known = batch.get("paired", jnp.ones(len(images)))
+        targets = pixels.from_uint8(batch["targets"])
+        terms["paired"] = _off_target(images, fakes, targets, known)
         loss += weights.paired * terms["paired"]
-    for kept in (attention, attention_back):
-        if kept is not None:
-            loss += weights.attention * kept.mean() + weights.smoothness * _variation(kept)
+    for share in kept:
+        if share is not None:
+            loss += weights.attention * share.mean() + weights.smoothness * _variation(share)
     if attention is not None:
         terms["attention"] = attention.mean()
     return loss, {"loss": loss, **terms, "change": jnp.abs(fakes - images).mean()}
@@ -253,13 +254,17 @@ def _off_target(
     images: Float[Array, "b s s 3"],
     fakes: Float[Array, "b s s 3"],
     targets: Float[Array, "b s s 3"],
+    known: Float[Array, " b"],
 ) -> Float[Array, ""]:
-    """Mean absolute difference, over all and once more where photo and target differ: most of a
-    face stays as it is, and a fake that is only the photo would be nearly right.
+    """Mean absolute difference of the pairs that are known, over all and once more where photo and
+    target differ: most of a face stays as it is, and a fake that is only the photo would be nearly
+    right.
     """
-    off = jnp.abs(fakes - targets)
-    differs = jnp.minimum(jnp.abs(targets - images).sum(-1, keepdims=True), 1.0)
-    return off.mean() + (differs * off).sum() / (3 * differs.sum() + 1.0)
+    known = known[:, None, None, None]
+    off = known * jnp.abs(fakes - targets)
+    differs = known * jnp.minimum(jnp.abs(targets - images).sum(-1, keepdims=True), 1.0)
+    everywhere = off.sum() / (known.sum() * images[0].size + 1.0)
+    return everywhere + (differs * off).sum() / (3 * differs.sum() + 1.0)
 
 
 def _variation(attention: Float[Array, "b h w 1"]) -> Float[Array, ""]:

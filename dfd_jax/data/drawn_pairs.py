@@ -1,0 +1,228 @@
+"""Training examples for generators: two pictures of one drawn person, and photographs among them.
+
+    python -m dfd_jax.data.drawn_pairs attributes 4000      # draw ahead, on another core
+
+People are drawn once and kept in the user's cache folder, some in each file. What is not there yet
+is drawn when it is asked for: a cache that is partial, or missing, changes the time only.
+"""
+
+import argparse
+import functools
+import hashlib
+import os
+import pathlib
+import sys
+from typing import Any
+
+import grain
+import numpy as np
+from jaxtyping import UInt8
+
+from dfd_jax.data import synthetic
+from dfd_jax.data.batches import Example
+from dfd_jax.data.synthetic import families
+
+TOGETHER = 50  # people in a file
+HELD_OUT = 10**6  # index of the first person that no training sees
+KINDS = {"stargan": "attributes", "ganimation": "expressions", "fomm": "motions"}
+SAME = 0.1  # share of StarGAN's pairs that ask for what the picture shows already
+FROM_FIRST = 0.5  # share of pairs that start at the person as sampled, at least
+MOST_SHIFT = 1 / 16  # of the side: how far a frame moves in the picture
+
+
+class Pool:
+    """`count` families of drawn people at `size` pixels; a family depends on (kind, seed, index).
+
+    `folder` keeps them; None: they are drawn anew each time. ValueError for an unknown kind.
+    """
+
+    def __init__(
+        self, kind: str, count: int, size: int, seed: int = 0, folder: pathlib.Path | None = None
+    ) -> None:
+        self.kind, self.count, self.size, self.seed = kind, count, size, seed
+        name = f"{kind}-{size}-{seed}-{_renderer()}"
+        self.folder = None if folder is None else folder / name
+        self._opened: dict[int, np.ndarray] = {}
+
+    def parameters(self, index: int) -> list[synthetic.FaceParameters]:
+        """What the variants of family `index` are made of."""
+        return families.family(self.kind, self.seed, index)
+
+    def picture(self, index: int, variant: int) -> UInt8[np.ndarray, "s s 3"]:
+        """One variant of one family."""
+        kept = self._kept(index // TOGETHER)
+        if kept is not None:
+            return kept[index % TOGETHER, variant]
+        return synthetic.render(self.parameters(index)[variant], self.size)
+
+    def fill(self) -> None:
+        """Draw all families that the folder lacks. Several processes may do it at a time."""
+        for number in range(-(-self.count // TOGETHER)):
+            if self.folder is not None and self._kept(number) is None:
+                self._draw(self.folder, number)
+
+    def _path(self, folder: pathlib.Path, number: int) -> pathlib.Path:
+        return folder / f"{number:05d}.npy"
+
+    def _kept(self, number: int) -> np.ndarray | None:
+        """The families of a file; None if it is not there."""
+        if self.folder is None:
+            return None
+        if number not in self._opened:
+            path = self._path(self.folder, number)
+            if not path.exists():
+                return None
+            self._opened[number] = np.load(path, mmap_mode="r")
+        return self._opened[number]
+
+    def _draw(self, folder: pathlib.Path, number: int) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        first = number * TOGETHER
+        drawn = [
+            [synthetic.render(face, self.size) for face in self.parameters(index)]
+            for index in range(first, first + TOGETHER)
+        ]
+        unfinished = folder / f".{number:05d}-{os.getpid()}.npy"
+        np.save(unfinished, np.array(drawn))
+        unfinished.replace(self._path(folder, number))
+
+
+@functools.cache
+def _renderer() -> str:
+    """A name for the drawing as it is now: another drawing has another cache."""
+    digest = hashlib.blake2b(digest_size=6)
+    for path in sorted(pathlib.Path(synthetic.__file__).parent.glob("*.py")):
+        digest.update(path.read_bytes())
+    return digest.hexdigest()
+
+
+def cache_folder() -> pathlib.Path:
+    """Where drawn people are kept if nothing else is said."""
+    root = os.environ.get("XDG_CACHE_HOME") or pathlib.Path.home() / ".cache"
+    return pathlib.Path(root, "dfd_jax", "drawn")
+
+
+class Pairs(grain.MapDataset[Example]):
+    """An endless stream of pairs of a pool: what a place holds depends on the seed and it alone.
+
+    Of attributes and expressions: "images" with "attributes" [a], "targets" with
+    "target_attributes", in the order of `names`, and "paired" 1. Of motions: "source", "driving".
+    """
+
+    def __init__(self, pool: Pool, names: tuple[str, ...], seed: int) -> None:
+        super().__init__()
+        self._pool, self._names, self._seed = pool, names, seed
+
+    def __len__(self) -> int:
+        return sys.maxsize
+
+    def __getitem__(self, index: Any) -> Any:
+        rng = np.random.default_rng([self._seed, index, 11])
+        return pair(self._pool, int(rng.integers(self._pool.count)), self._names, rng)
+
+
+def pair(pool: Pool, person: int, names: tuple[str, ...], rng: np.random.Generator) -> Example:
+    """Two variants of a person by lot, as `Pairs` describes it."""
+    first, second = _variants(pool.kind, rng)
+    step = -1 if rng.random() < 0.5 else 1  # mirrored or not
+    pictures = [pool.picture(person, variant)[:, ::step] for variant in (first, second)]
+    if pool.kind == "motions":
+        moved = [shifted(picture, _shift(pool.size, rng)) for picture in pictures]
+        return {"source": moved[0], "driving": moved[1]}
+    faces = pool.parameters(person)
+    labels = [synthetic.attributes(faces[variant], names) for variant in (first, second)]
+    return {
+        "images": pictures[0],
+        "attributes": labels[0],
+        "targets": pictures[1],
+        "target_attributes": labels[1],
+        "paired": np.ones((), np.float32),
+    }
+
+
+def _variants(kind: str, rng: np.random.Generator) -> tuple[int, int]:
+    """Which variants make a pair. Attributes: the person as sampled is never the target, as nobody
+    could know the beard or the shade of hair that it has; unless it is the picture too.
+    """
+    first = 0 if rng.random() < FROM_FIRST else int(rng.integers(families.SIZE))
+    if kind == "attributes":
+        same, second = rng.random() < SAME, int(rng.integers(1, families.SIZE))
+        return (first, first) if same else (first, second)
+    return first, int((first + rng.integers(1, families.SIZE)) % families.SIZE)
+
+
+def _shift(size: int, rng: np.random.Generator) -> tuple[int, int]:
+    most = int(size * MOST_SHIFT)
+    right, down = rng.integers(-most, most + 1, 2) * (rng.random() < 0.5)
+    return int(right), int(down)
+
+
+def shifted(
+    picture: UInt8[np.ndarray, "s s 3"], by: tuple[int, int]
+) -> UInt8[np.ndarray, "s s 3"]:
+    """The picture moved right and down by whole pixels; its border pixels go on."""
+    places = np.arange(len(picture))
+    rows, columns = (np.clip(places - away, 0, len(picture) - 1) for away in (by[1], by[0]))
+    return picture[rows[:, None], columns]
+
+
+class Mixed(grain.MapDataset[Example]):
+    """Two endless streams as one: a place is a photo's with the probability `share`."""
+
+    def __init__(
+        self,
+        drawn: grain.MapDataset[Example],
+        photos: grain.MapDataset[Example],
+        share: float,
+        seed: int,
+    ) -> None:
+        super().__init__()
+        self._drawn, self._photos, self._share, self._seed = drawn, photos, share, seed
+
+    def __len__(self) -> int:
+        return sys.maxsize
+
+    def __getitem__(self, index: Any) -> Any:
+        digest = hashlib.blake2b(f"photo:{self._seed}:{index}".encode(), digest_size=4).digest()
+        is_photo = int.from_bytes(digest) < self._share * 2**32
+        return (self._photos if is_photo else self._drawn)[index]
+
+
+def ask_attributes(
+    names: tuple[str, ...], hair: tuple[str, ...], example: Example, rng: np.random.Generator
+) -> Example:
+    """A photo without a truth: asked for one other attribute, "paired" 0; or, a third of the time,
+    for what it shows, and then it is its own truth.
+    """
+    labels = np.asarray(example["attributes"], np.float32)
+    asked, is_same = labels.copy(), rng.random() < 1 / 3
+    if not is_same:
+        chosen = int(rng.integers(len(names)))
+        if names[chosen] in hair:
+            asked[[name in hair for name in names]] = 0
+            asked[chosen] = 1
+        else:
+            asked[chosen] = 1 - asked[chosen]
+    return {
+        "images": example["images"],
+        "attributes": labels,
+        "targets": example["images"],
+        "target_attributes": asked,
+        "paired": np.asarray(is_same, np.float32),
+    }
+
+
+def main() -> None:
+    """Draw ahead."""
+    parser = argparse.ArgumentParser(description="Draw people ahead, into the user's cache folder.")
+    parser.add_argument("kind", choices=list(families.FAMILIES))
+    parser.add_argument("count", type=int, help="people, six pictures of each")
+    parser.add_argument("--size", type=int, default=64, help="pixels")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--folder", type=pathlib.Path, default=cache_folder())
+    given = parser.parse_args()
+    Pool(given.kind, given.count, given.size, given.seed, given.folder).fill()
+
+
+if __name__ == "__main__":
+    main()
