@@ -48,6 +48,7 @@ def get_config() -> Config:
 
     config.evaluate = ml_collections.ConfigDict()
     config.evaluate.photos = 64  # held-out photos for samples and the card
+    config.evaluate.people = 64  # held-out drawn people, for trainings on pairs of them
     return config
 
 

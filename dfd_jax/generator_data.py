@@ -110,19 +110,16 @@ def held_out(config: Config, workdir: pathlib.Path) -> Held:
 def held_pairs(config: Config, count: int) -> pipeline.Example:
     """Pairs of drawn people that no training sees, stacked: see drawn_pairs.Pairs."""
     kind, size = drawn_pairs.KINDS[config.generator.model], config.data.size
-    pool, names = drawn_pairs.Pool(kind, 1, size, config.seed), tuple(config.conditions)
-    pairs = [
-        drawn_pairs.pair(
-            pool, drawn_pairs.HELD_OUT + i, names, np.random.default_rng([config.seed, i, 13])
-        )
-        for i in range(count)
-    ]
+    pool = drawn_pairs.Pool(kind, count, size, config.seed, held_out=True)
+    rngs = [np.random.default_rng([config.seed, i, 13]) for i in range(count)]
+    names = tuple(config.conditions)
+    pairs = [drawn_pairs.pair(pool, i, names, rng) for i, rng in enumerate(rngs)]
     return {name: np.stack([pair[name] for pair in pairs]) for name in pairs[0]}
 
 
 def of_pairs(
     net: FrozenGenerator, pairs: pipeline.Example
-) -> tuple[UInt8[np.ndarray, "n s s 3"], UInt8[np.ndarray, "n s s 3"], UInt8[np.ndarray, "n s s 3"]]:
+) -> tuple[np.ndarray, np.ndarray, UInt8[np.ndarray, "n s s 3"]]:
     """The pictures, what they should become, and what the generator makes of them."""
     if isinstance(net, FOMM):
         source, driving = pairs["source"], pairs["driving"]

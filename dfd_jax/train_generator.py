@@ -22,6 +22,7 @@ from dfd_jax import (
     assembly,
     cli,
     generator_data,
+    generator_exam,
     models,
     picture,
     processes,
@@ -125,6 +126,8 @@ def finish(
     rounded = jax.tree.map(lambda x: np.asarray(x, dtype).astype(np.float32), net.variables)
     net = net.with_variables(rounded)
     figures = generator_data.measure(config, net, held)  # of what the file will hold
+    is_paired = config.data.get("people", 0)
+    exam = generator_exam.examine(config, net, held) if is_paired else {}
     info = {
         "trained_on": generator_data.description(config),
         "objective": json.loads(config.objective.to_json()),
@@ -132,6 +135,7 @@ def finish(
         "command": provenance.command("dfd_jax.train_generator"),
         "commit": provenance.commit(),
         "test": figures,
+        **({"exam": exam} if exam else {}),
         "purpose": PURPOSE,
         "limits": LIMITS,
     }
@@ -139,7 +143,7 @@ def finish(
     path = workdir / "generator.safetensors"
     models.save(path, net.variables, card, dtype)
     picture.save_grid(workdir / "samples.png", _sheet(config, net, held))
-    console.print_json(json.dumps(figures))
+    console.print_json(json.dumps({**figures, **exam}))
     console.print(f"wrote {path} and samples.png", highlight=False)
 
 

@@ -33,20 +33,30 @@ MOST_SHIFT = 1 / 16  # of the side: how far a frame moves in the picture
 class Pool:
     """`count` families of drawn people at `size` pixels; a family depends on (kind, seed, index).
 
-    `folder` keeps them; None: they are drawn anew each time. ValueError for an unknown kind.
+    `folder` keeps them; None: they are drawn whenever they are asked for. Those that no training
+    sees are `held_out`. ValueError for an unknown kind.
     """
 
+    variants = families.SIZE
+
     def __init__(
-        self, kind: str, count: int, size: int, seed: int = 0, folder: pathlib.Path | None = None
+        self,
+        kind: str,
+        count: int,
+        size: int,
+        seed: int = 0,
+        folder: pathlib.Path | None = None,
+        held_out: bool = False,
     ) -> None:
         self.kind, self.count, self.size, self.seed = kind, count, size, seed
-        name = f"{kind}-{size}-{seed}-{_renderer()}"
+        self.first = HELD_OUT if held_out else 0
+        name = f"{kind}-{size}-{seed}-{_renderer()}{'-held-out' * held_out}"
         self.folder = None if folder is None else folder / name
         self._opened: dict[int, np.ndarray] = {}
 
     def parameters(self, index: int) -> list[synthetic.FaceParameters]:
         """What the variants of family `index` are made of."""
-        return families.family(self.kind, self.seed, index)
+        return families.family(self.kind, self.seed, self.first + index)
 
     def picture(self, index: int, variant: int) -> UInt8[np.ndarray, "s s 3"]:
         """One variant of one family."""
@@ -157,9 +167,7 @@ def _shift(size: int, rng: np.random.Generator) -> tuple[int, int]:
     return int(right), int(down)
 
 
-def shifted(
-    picture: UInt8[np.ndarray, "s s 3"], by: tuple[int, int]
-) -> UInt8[np.ndarray, "s s 3"]:
+def shifted(picture: UInt8[np.ndarray, "s s 3"], by: tuple[int, int]) -> UInt8[np.ndarray, "s s 3"]:
     """The picture moved right and down by whole pixels; its border pixels go on."""
     places = np.arange(len(picture))
     rows, columns = (np.clip(places - away, 0, len(picture) - 1) for away in (by[1], by[0]))

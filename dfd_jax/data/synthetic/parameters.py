@@ -244,8 +244,8 @@ def action_units(face: FaceParameters) -> Float[np.ndarray, "17"]:
     """A face's action units in [0, 1], in the order of ACTION_UNITS.
 
     A smile pulls the lip corners and raises the cheeks, an open mouth parts the lips and drops the
-    jaw. Lids have a place at rest: above it they are raised, below it tightened, then closing. AU14,
-    which the drawing cannot do, is 0.
+    jaw. Lids have a place at rest: above it they are raised, below it tightened, then closing. The
+    drawing has no dimples: AU14 is 0.
     """
     closing = max(0.0, 1.0 - face.eye_openness / LIDS_TIGHT)
     tight = np.clip((LIDS_AT_REST - face.eye_openness) / (LIDS_AT_REST - LIDS_TIGHT), 0.0, 1.0)
@@ -276,7 +276,8 @@ def apply_action_units(face: FaceParameters, units: Float[np.ndarray, "17"]) -> 
 
     Undoes `action_units`. Of units that the drawing cannot do apart the main one decides: AU12 is
     the smile, the mean of AU01 and AU02 the brows, that of AU09 and AU10 the sneer, the wider of
-    AU25 and AU26 the mouth. What it cannot do at all is not drawn. ValueError for another number of units or a value out of range.
+    AU25 and AU26 the mouth. Dimples are not drawn. ValueError for another number of units or a
+    value out of range.
     """
     units = np.asarray(units, np.float64)
     if units.shape != (len(ACTION_UNITS),) or not ((units >= 0) & (units <= 1)).all():

@@ -93,7 +93,8 @@ def _mouth(face: FaceParameters, u: Field, v: Field) -> Field:
     philtrum = -0.9 * bell(u, 1.9) * bell(v - 34.0, 3.2)
     drop = 6.0 * face.mouth_open
     under = -3.0 * bell(u, 13.0) * bell(v - 51.5 - drop, 4.0)
-    chin = (11.0 + 1.5 * face.chin) * bell(u, 13.5) * bell(v - 63.0 - drop + 2.0 * face.chin_up, 9.0)
+    at = 63.0 + drop - 2.0 * face.chin_up
+    chin = (11.0 + 1.5 * face.chin) * bell(u, 13.5) * bell(v - at, 9.0)
     cleft = -1.1 * max(face.chin, 0.0) * bell(u, 2.0) * bell(v - 64.0 - drop, 4.0)
     return muzzle + upper + lower + between * span + corner + philtrum + under + chin + cleft
 
