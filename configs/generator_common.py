@@ -19,6 +19,7 @@ def get_config() -> Config:
     config.generator.start = ""  # weights file of such a generator to go on from
     config.generator.hyper = ml_collections.ConfigDict()
     config.critic = ml_collections.ConfigDict()
+    config.critic.start = ""  # and of its critic
     config.critic.hyper = ml_collections.ConfigDict()
     config.conditions = ()  # the labels that can be asked for, in this order
 
@@ -95,7 +96,7 @@ def paper(config: Config, name: str, size: int) -> None:
 
 
 def drawn(config: Config, name: str) -> None:
-    """Drawn people in pairs, and photos among them if `config.data.root` names some."""
+    """Drawn people in pairs, and photos of `config.data.root` among them."""
     config.name = name
     config.data.people = 4000
     config.data.photo_share = 0.25

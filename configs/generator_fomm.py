@@ -4,6 +4,8 @@ configs/generator_fomm.py          a tiny one on drawn faces: minutes on a lapto
                                    command work, too few for usable fakes
 configs/generator_fomm.py:photos   a small one on photographs: --config.data.root=FOLDER. Each is
                                    turned and moved by its landmarks; no video is needed
+configs/generator_fomm.py:drawn    a small one on pairs of frames of drawn people, with photographs
+                                   among them: --config.data.root=FOLDER
 configs/generator_fomm.py:paper    the size of the published weights for faces, on photographs of
                                    256 pixels, on accelerators
 
@@ -33,8 +35,8 @@ SHARP = {**SMALL, "num_down_blocks": 1, "block_expansion": 32, "max_features": 6
 
 
 def get_config(arg: str | None = None) -> Config:
-    """The config named by `arg`: None, "photos" or "paper"."""
-    variants = {None: _embedded, "photos": _photos, "drawn": _drawn, "paper": _paper}
+    """The config named by `arg`: None, "photos", "paper" or "drawn"."""
+    variants = {None: _embedded, "photos": _photos, "paper": _paper, "drawn": _drawn}
     return choose_variant(__file__, arg, generator_common.get_config, variants)
 
 

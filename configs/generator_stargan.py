@@ -4,6 +4,8 @@ configs/generator_stargan.py          a tiny one on drawn faces: minutes on a la
                                       the command work, too few for usable fakes
 configs/generator_stargan.py:photos   a small one on photographs in CelebA's layout:
                                       --config.data.root=FOLDER
+configs/generator_stargan.py:drawn    a small one on pairs of drawn people, whose truth is known,
+                                      with photographs among them: --config.data.root=FOLDER
 configs/generator_stargan.py:paper    the authors' size and schedule on CelebA, on accelerators
 
 Generators exist here to be defended against: small ones are meant for training and measuring P.
@@ -14,8 +16,8 @@ from dfd_jax.config import Config, choose_variant
 
 
 def get_config(arg: str | None = None) -> Config:
-    """The config named by `arg`: None, "photos" or "paper"."""
-    variants = {None: _embedded, "photos": _photos, "drawn": _drawn, "paper": _paper}
+    """The config named by `arg`: None, "photos", "paper" or "drawn"."""
+    variants = {None: _embedded, "photos": _photos, "paper": _paper, "drawn": _drawn}
     return choose_variant(__file__, arg, generator_common.get_config, variants)
 
 

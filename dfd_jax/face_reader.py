@@ -13,7 +13,7 @@ import optax
 from jaxtyping import Array, Float, UInt8
 
 from dfd_jax import models, pixels
-from dfd_jax.data import drawn_pairs, synthetic
+from dfd_jax.data import drawn_pairs, images, synthetic
 from dfd_jax.data.expressions import ACTION_UNITS
 from dfd_jax.models.frozen import Card, FrozenNetwork
 
@@ -44,8 +44,11 @@ def new(size: int, conv_dim: int = 16, layers: int = 5, seed: int = 0) -> Frozen
 def read(
     net: FrozenNetwork, pictures: UInt8[np.ndarray, "n s s 3"], batch_size: int = 64
 ) -> Float[np.ndarray, "n r"]:
-    """READ of each picture, for any number of them."""
-    found = []
+    """READ of each picture, for any number and size of them."""
+    size, found = net.card.input_size, []
+    if pictures.shape[1] != size:
+        box = images.centre_box(*pictures.shape[1:3])
+        pictures = np.stack([images.crop_resize(picture, box, size) for picture in pictures])
     for start in range(0, len(pictures), batch_size):
         rows = np.arange(start, start + batch_size).clip(max=len(pictures) - 1)
         found.append(np.asarray(_read(net, jnp.asarray(pictures[rows]))))
@@ -103,8 +106,8 @@ def taught(
     for step in range(steps):
         pictures, truths = lesson(pools, batch_size, rng)
         key = jax.random.fold_in(jax.random.key(seed), step)
-        images = pixels.from_uint8(jnp.asarray(pictures))
-        params, opt, _ = update(params, opt, images, jnp.asarray(truths), key)
+        inputs = pixels.from_uint8(jnp.asarray(pictures))
+        params, opt, _ = update(params, opt, inputs, jnp.asarray(truths), key)
     return net.with_variables({"params": params})
 
 

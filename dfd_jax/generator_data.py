@@ -160,7 +160,12 @@ def description(config: Config) -> str:
         how = ", each in two poses and expressions, warped by its landmarks"
     elif are_warped(photos):
         how = ", warped by their landmarks: units are relative to the photo"
-    return f"{len(photos)} {kind} (training split), seed {config.seed}{how}"
+    seen = f"{len(photos)} {kind} (training split), seed {config.seed}{how}"
+    people, share = config.data.get("people", 0), config.data.get("photo_share", 0.0)
+    if not people:
+        return seen
+    pairs = f"pairs of {people} drawn people, seed {config.seed}"
+    return f"{pairs}; a share of {share:g}: {seen}" if share else pairs
 
 
 def _expressive(example: pipeline.Example, rng: np.random.Generator) -> pipeline.Example:

@@ -3,7 +3,7 @@
 Generators exist here to be defended against: who has no weights makes a small one to train P on.
 Photos → generator and critic → steps, with sheets of samples → measure → export with a card. Run
 the same command again to continue an interrupted run: the result is bit for bit that of a run that
-was never interrupted.
+was never interrupted. With --export, what it has learned so far is measured and exported.
 """
 
 import dataclasses
@@ -35,7 +35,7 @@ from dfd_jax.checkpoint import Checkpoints
 from dfd_jax.config import Config
 from dfd_jax.data import images
 from dfd_jax.generator_data import Held
-from dfd_jax.models.frozen import FrozenGenerator
+from dfd_jax.models.frozen import FrozenGenerator, FrozenNetwork
 from dfd_jax.progress import StepProgress, stop_on_signals
 from dfd_jax.writer import MetricsLog, write_image
 
@@ -53,9 +53,10 @@ SHEET_PAIRS = 10
 
 
 def train(
-    config: Config, workdir: pathlib.Path, held: Held, console: Console
+    config: Config, workdir: pathlib.Path, held: Held, console: Console, further: bool = True
 ) -> FrozenGenerator | None:
     """Train to the config's last step; the averaged generator, or None if a signal stopped it.
+    Not `further`: what the last checkpoint holds. A critic is written beside it.
 
     RuntimeError if the loss is no longer finite.
     """
@@ -86,7 +87,7 @@ def train(
         StepProgress(console, config.name, t.steps, step, photos) as progress,
         MetricsLog(workdir, progress, step, t.log_every) as log,
     ):
-        while step < t.steps and not processes.agreed(bool(stop), step):
+        while further and step < t.steps and not processes.agreed(bool(stop), step):
             of_step = _next_batches(batches, training.batches_per_step, mesh)
             with jax.transfer_guard("disallow"):
                 state, metrics = train_step(state, of_step, key)
@@ -96,10 +97,13 @@ def train(
                 _show(config, workdir, step, method.averaged_net(training, state), held)
             if step % t.checkpoint_every == 0 or step == t.steps:
                 save()
-        save()
+        if further:
+            save()
     checkpoints.close()
     batches.close()
-    if step < t.steps:
+    if method is wgan:
+        _save_critic(config, workdir, wgan.critic_net(training, state), step)
+    if further and step < t.steps:
         console.print(f"{stop}: stopped after step {step}; the same command continues there")
         return None
     return _on_host(method.averaged_net(training, state))
@@ -147,6 +151,16 @@ def finish(
     console.print(f"wrote {path} and samples.png", highlight=False)
 
 
+def _save_critic(config: Config, workdir: pathlib.Path, critic: FrozenNetwork, step: int) -> None:
+    """What another training can start from: --config.critic.start."""
+    if jax.process_index():
+        return
+    info = {"purpose": "to go on training its generator", "updates_of_generator": step}
+    card = dataclasses.replace(critic.card, info=info)
+    variables = jax.device_get(critic.variables)
+    models.save(workdir / "critic.safetensors", variables, card, np.dtype(config.export_dtype))
+
+
 def _next_batches(batches: Any, count: int, mesh: Mesh) -> list[dict[str, jax.Array]]:
     return [sharding.shard_batch(next(batches), mesh) for _ in range(count)]
 
@@ -190,11 +204,12 @@ def main() -> None:
     """Train, measure, export."""
     config, workdir, console = flags.FLAGS.config, cli.workdir(), cli.console()
     held = generator_data.held_out(config, workdir)
-    net = train(config, workdir, held, console)
+    net = train(config, workdir, held, console, further=not flags.FLAGS.export)
     processes.part()
     if net is not None and jax.process_index() == 0:
         finish(config, workdir, net, held, console)
 
 
 if __name__ == "__main__":
+    flags.DEFINE_bool("export", False, "Train no further: export what the last checkpoint holds.")
     cli.run(main, with_config=True, distributed=True)

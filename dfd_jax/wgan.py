@@ -80,6 +80,7 @@ def new_training(config: Config) -> GanTraining:
         "image_size": size,
     }
     critic = models.build(Card("stargan_discriminator", critic_hyper, size), config.seed, dtype)
+    critic = assembly.started(critic, config.critic.get("start", ""))  # older runs do not say
     return GanTraining(
         net,
         critic,
@@ -119,6 +120,11 @@ def create_state(training: GanTraining) -> GanState:
 def averaged_net(training: GanTraining, state: GanState) -> FrozenGenerator:
     """The generator as it would be shipped now."""
     return training.net.with_variables({"params": state.averaged})
+
+
+def critic_net(training: GanTraining, state: GanState) -> FrozenNetwork:
+    """The critic as it is now, from which a later training can go on."""
+    return training.critic.with_variables({"params": state.critic})
 
 
 GanStep = Callable[[GanState, Sequence[Batch], Array], tuple[GanState, dict[str, Array]]]
