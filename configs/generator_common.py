@@ -29,6 +29,7 @@ def get_config() -> Config:
     # of photos. People are drawn once and kept in a folder; empty: the user's cache folder.
     config.data.people = 0
     config.data.photo_share = 0.0
+    config.data.photo_same = 1 / 3  # of a StarGAN's photos, the share that is asked to stay
     config.data.cache = ""
 
     config.driving = ml_collections.ConfigDict()  # of generators that animate a photo
@@ -38,7 +39,7 @@ def get_config() -> Config:
 
     config.train = ml_collections.ConfigDict()
     config.train.steps = 4000  # updates of the generator
-    config.train.critic_updates = 5  # a step, of generators that are trained against a critic
+    config.train.critic_updates = 5  # a step; 0: without a critic, on pairs whose truth is known
     config.train.batch_size = 8  # over all devices
     config.train.learning_rate = 1e-4
     config.train.averaging = 0.999  # decay of the moving average of the weights

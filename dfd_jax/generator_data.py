@@ -82,7 +82,10 @@ def _transform(config: Config) -> pipeline.Transform:
     if config.generator.model == "ganimation":
         return _expressive_pair
     return functools.partial(
-        drawn_pairs.ask_attributes, tuple(config.conditions), stargan.HAIR_COLOURS
+        drawn_pairs.ask_attributes,
+        tuple(config.conditions),
+        stargan.HAIR_COLOURS,
+        config.data.get("photo_same", 1 / 3),
     )
 
 

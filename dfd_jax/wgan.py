@@ -61,6 +61,7 @@ class GanTraining(NamedTuple):
     objective: GanObjective
     averaging: float = 0.999
     batches_per_step: int = 5  # updates of the critic for one of the generator
+    has_critic: bool = True  # without one, the truth alone teaches, and a step has one batch
 
 
 def new_training(config: Config) -> GanTraining:
@@ -85,10 +86,11 @@ def new_training(config: Config) -> GanTraining:
         net,
         critic,
         make_optimizer(t.learning_rate, t.steps),
-        make_optimizer(t.learning_rate, t.steps * t.critic_updates),
+        make_optimizer(t.learning_rate, t.steps * max(t.critic_updates, 1)),
         GanObjective(**config.objective.to_dict()),
         t.averaging,
-        t.critic_updates,
+        max(t.critic_updates, 1),
+        t.critic_updates > 0,
     )
 
 
@@ -169,7 +171,7 @@ def make_train_step(training: GanTraining) -> GanStep:
         state: GanState, batches: Sequence[Batch], key: Array
     ) -> tuple[GanState, dict[str, Array]]:
         of_critic: dict[str, Array] = {}
-        for batch in batches:
+        for batch in batches if training.has_critic else ():
             state, of_critic = update_critic(state, batch, key)
         state, of_generator = update_generator(state, batches[-1], key)
         return state, {**of_critic, **of_generator}
@@ -234,10 +236,11 @@ def _generator_loss(
     weights, images, labels = training.objective, *_real(batch)
     asked = _asked(rng, batch, labels)
     fakes, attention = translate(training.net, generator, images, asked)
-    score, read = training.critic.apply({"params": critic}, fakes)
-    terms = {"adversarial": -score.mean(), "labels": label_loss(training.net, read, asked)}
-    loss = weights.adversarial * terms["adversarial"] + weights.labels * terms["labels"]
-    kept = [attention]
+    terms, kept, loss = {}, [attention], jnp.zeros(())
+    if training.has_critic:
+        score, read = training.critic.apply({"params": critic}, fakes)
+        terms = {"adversarial": -score.mean(), "labels": label_loss(training.net, read, asked)}
+        loss += weights.adversarial * terms["adversarial"] + weights.labels * terms["labels"]
     if weights.reconstruction:
         back, attention_back = translate(training.net, generator, fakes, labels)
         kept.append(attention_back)

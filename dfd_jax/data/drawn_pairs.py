@@ -197,13 +197,17 @@ class Mixed(grain.MapDataset[Example]):
 
 
 def ask_attributes(
-    names: tuple[str, ...], hair: tuple[str, ...], example: Example, rng: np.random.Generator
+    names: tuple[str, ...],
+    hair: tuple[str, ...],
+    same: float,
+    example: Example,
+    rng: np.random.Generator,
 ) -> Example:
-    """A photo without a truth: asked for one other attribute, "paired" 0; or, a third of the time,
+    """A photo without a truth: asked for one other attribute, "paired" 0; or, in a share `same`,
     for what it shows, and then it is its own truth.
     """
     labels = np.asarray(example["attributes"], np.float32)
-    asked, is_same = labels.copy(), rng.random() < 1 / 3
+    asked, is_same = labels.copy(), rng.random() < same
     if not is_same:
         chosen = int(rng.integers(len(names)))
         if names[chosen] in hair:

@@ -123,7 +123,7 @@ def test_a_photo_is_asked_for_another_attribute_or_is_its_own_truth():
     rng, seen = np.random.default_rng(1), []
     for _ in range(60):
         example = {"images": photo, "attributes": labels}
-        asked = drawn_pairs.ask_attributes(NAMES, hair, example, rng)
+        asked = drawn_pairs.ask_attributes(NAMES, hair, 0.3, example, rng)
         same = np.array_equal(asked["target_attributes"], labels)
         assert asked["paired"] <= same  # black hair may be asked of black hair
         assert asked["target_attributes"][:3].sum() == 1
