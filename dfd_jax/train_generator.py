@@ -106,7 +106,8 @@ def train(
     if further and step < t.steps:
         console.print(f"{stop}: stopped after step {step}; the same command continues there")
         return None
-    return _on_host(method.averaged_net(training, state))
+    net = _on_host(method.averaged_net(training, state))
+    return dataclasses.replace(net, card=dataclasses.replace(net.card, info={"updates": step}))
 
 
 def method_of(model: str) -> types.ModuleType:
@@ -133,10 +134,12 @@ def finish(
     is_paired = config.data.get("people", 0)
     exam = generator_exam.examine(config, net, held) if is_paired else {}
     info = {
+        **net.card.info,
+        **_started_from(config.generator.start),
         "trained_on": generator_data.description(config),
         "objective": json.loads(config.objective.to_json()),
         "train": json.loads(config.train.to_json()),
-        "command": provenance.command("dfd_jax.train_generator"),
+        "command": provenance.command("dfd_jax.train_generator").replace(" --export", ""),
         "commit": provenance.commit(),
         "test": figures,
         **({"exam": exam} if exam else {}),
@@ -149,6 +152,15 @@ def finish(
     picture.save_grid(workdir / "samples.png", _sheet(config, net, held))
     console.print_json(json.dumps({**figures, **exam}))
     console.print(f"wrote {path} and samples.png", highlight=False)
+
+
+def _started_from(path: str) -> dict[str, Any]:
+    """How the file was trained that this training went on from."""
+    if not path:
+        return {}
+    info = models.load(path).card.info
+    told = ("command", "updates", "trained_on", "started_from")
+    return {"started_from": {name: info[name] for name in told if name in info}}
 
 
 def _save_critic(config: Config, workdir: pathlib.Path, critic: FrozenNetwork, step: int) -> None:

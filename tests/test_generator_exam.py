@@ -65,6 +65,7 @@ def test_a_run_on_pairs_ends_with_figures_of_held_out_people(model, tmp_path, fe
     assert (workdir / "samples" / "000002_drawn.png").exists()
     assert (workdir / "critic.safetensors").exists() == (model != "fomm")
     assert "people" in card.info["trained_on"]
+    assert card.info["updates"] == 2
 
 
 def test_what_a_run_has_learned_so_far_is_exported_and_gone_on_from(tmp_path, few_judges):
