@@ -85,7 +85,7 @@ def new_training(config: Config) -> GanTraining:
     return GanTraining(
         net,
         critic,
-        make_optimizer(t.learning_rate, t.steps),
+        make_optimizer(t.learning_rate, t.steps, t.get("beta", 0.5)),  # older runs do not say
         make_optimizer(t.learning_rate, t.steps * max(t.critic_updates, 1)),
         GanObjective(**config.objective.to_dict()),
         t.averaging,
@@ -94,12 +94,14 @@ def new_training(config: Config) -> GanTraining:
     )
 
 
-def make_optimizer(learning_rate: float, updates: int) -> optax.GradientTransformation:
-    """Adam (0.5, 0.999); the rate is constant for the first half and then falls linearly to 0."""
+def make_optimizer(
+    learning_rate: float, updates: int, beta: float = 0.5
+) -> optax.GradientTransformation:
+    """Adam (beta, 0.999); the rate is constant for the first half and then falls linearly to 0."""
     half = max(updates // 2, 1)
     falling = optax.linear_schedule(learning_rate, 0.0, max(updates - half, 1))
     schedule = optax.join_schedules([optax.constant_schedule(learning_rate), falling], [half])
-    return optax.adam(schedule, 0.5, 0.999)
+    return optax.adam(schedule, beta, 0.999)
 
 
 def create_state(training: GanTraining) -> GanState:

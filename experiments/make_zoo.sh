@@ -50,7 +50,7 @@ zoo runs/generator_fomm_drawn fomm_drawn
 # The truth alone first, without a critic: half the time of a step. Then against a critic.
 for name in stargan ganimation; do
   first=runs/generator_${name}_drawn_first
-  drawn $name $first --config.train.critic_updates=0 --config.train.learning_rate=4e-4 \
+  drawn $name $first --config.train.critic_updates=0 --config.train.beta=0.9 \
     --config.data.photo_share=0.15 --config.data.photo_same=1.0 --config.train.steps=10000
   drawn $name runs/generator_${name}_drawn \
     --config.generator.start=$first/generator.safetensors --config.train.steps=10000

@@ -125,8 +125,8 @@ def test_a_reader_learns_to_read(tmp_path):
     pools[0].fill()
     net = face_reader.new(SIZE, conv_dim=8, layers=3)
     lesson = face_reader.lesson(pools, 24, np.random.default_rng(9))
-    before = np.abs(face_reader.read(net, lesson.pictures) - lesson.truths)[:, 5:].mean()
-    taught = face_reader.taught(net, pools, steps=40, batch_size=12, seed=0)
+    before = np.abs(lesson.truths - lesson.truths.mean(0))[:, 5:].mean()
+    taught = face_reader.taught(net, pools, steps=150, batch_size=12, seed=0)
     after = np.abs(face_reader.read(taught, lesson.pictures) - lesson.truths)[:, 5:].mean()
-    assert after < 0.7 * before
+    assert after < before
     assert face_reader.accuracy(taught, lesson)["Male"] > 0.9
