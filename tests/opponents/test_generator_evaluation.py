@@ -130,7 +130,7 @@ def test_a_trained_reader_is_better_than_the_mean(tmp_path):
     net = face_reader.new(SIZE, conv_dim=8, layers=3)
     test = face_reader.sample(pools, 24, np.random.default_rng(9))
     before = np.abs(test.labels - test.labels.mean(0))[:, 5:].mean()
-    trained = face_reader.train(net, pools, steps=150, batch_size=12, seed=0)
+    trained = face_reader.train(net, pools, steps=300, batch_size=12, seed=0)
     after = np.abs(face_reader.read(trained, test.pictures) - test.labels)[:, 5:].mean()
     assert after < before
     assert face_reader.accuracy(trained, test)["Male"] > 0.9
