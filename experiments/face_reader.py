@@ -6,7 +6,6 @@ import json
 import pathlib
 
 import numpy as np
-from absl import app
 
 from dfd_jax import face_reader, models, provenance
 from dfd_jax.data import drawn_pairs
@@ -15,7 +14,7 @@ from dfd_jax.data.synthetic import families
 PURPOSE = "to read what drawn faces show, so that generators can be measured; useless on photos"
 
 
-def main(arguments: list[str]) -> None:
+def main() -> None:
     """Train, measure on held-out people, export with a card."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("out", type=pathlib.Path)
@@ -24,7 +23,7 @@ def main(arguments: list[str]) -> None:
     parser.add_argument("--batch-size", type=int, default=64)
     parser.add_argument("--size", type=int, default=64)
     parser.add_argument("--seed", type=int, default=0)
-    given = parser.parse_args(arguments[1:])
+    given = parser.parse_args()
     folder, size, seed = drawn_pairs.cache_folder(), given.size, given.seed
     pools = [drawn_pairs.Pool(kind, given.people, size, seed, folder) for kind in families.FAMILIES]
     net = face_reader.taught(
@@ -45,4 +44,4 @@ def main(arguments: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    app.run(main)
+    main()

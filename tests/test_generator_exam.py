@@ -129,4 +129,6 @@ def test_a_reader_learns_to_read(tmp_path):
     taught = face_reader.taught(net, pools, steps=150, batch_size=12, seed=0)
     after = np.abs(face_reader.read(taught, lesson.pictures) - lesson.truths)[:, 5:].mean()
     assert after < before
-    assert face_reader.accuracy(taught, lesson)["Male"] > 0.9
+    figures = face_reader.accuracy(taught, lesson)
+    assert set(face_reader.ATTRIBUTES) <= set(figures) <= set(face_reader.READ)
+    assert all(-1 <= value <= 1 for value in figures.values())
