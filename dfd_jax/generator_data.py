@@ -12,7 +12,7 @@ from jaxtyping import Float, UInt8
 
 from dfd_jax import assembly, reenactment, sharding, steps
 from dfd_jax.config import Config
-from dfd_jax.data import action_units, celeba, drawn_pairs, faces, landmarks, pipeline, warps
+from dfd_jax.data import action_units, celeba, drawn_pairs, faces, landmarks, pipeline, spots, warps
 from dfd_jax.evaluation import Subject
 from dfd_jax.models.frozen import FrozenGenerator
 from dfd_jax.models.generators import stargan
@@ -78,7 +78,7 @@ def _photos(config: Config, workdir: pathlib.Path) -> Any:
 
 def _transform(config: Config) -> pipeline.Transform:
     if config.generator.model == "fomm":
-        return warps.motion_pair
+        return _moving_pair
     if config.generator.model == "ganimation":
         return _expressive_pair
     return functools.partial(
@@ -87,6 +87,13 @@ def _transform(config: Config) -> pipeline.Transform:
         stargan.HAIR_COLOURS,
         config.data.get("photo_same", 1 / 3),
     )
+
+
+def _moving_pair(example: pipeline.Example, rng: np.random.Generator) -> pipeline.Example:
+    """A photo in two poses; where its spots are nobody knows."""
+    nothing = np.zeros((len(spots.SPOTS), 2), np.float32)
+    unknown = {"source_spots": nothing, "driving_spots": nothing, "known": np.zeros((), np.float32)}
+    return {**warps.motion_pair(example, rng), **unknown}
 
 
 def _expressive_pair(example: pipeline.Example, rng: np.random.Generator) -> pipeline.Example:

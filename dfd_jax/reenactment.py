@@ -25,7 +25,10 @@ from dfd_jax.models.frozen import Card, FrozenNetwork
 from dfd_jax.models.generators.fomm import FOMM, motion
 from dfd_jax.models.generators.fomm.motion import KeyPoints
 
-Batch = dict[str, Array]  # source, driving: uint8 [b s s 3], two pictures of one person each
+# source, driving: uint8 [b s s 3], two pictures of one person each. Of drawn people also
+# source_spots, driving_spots [b k 2] in [-1, 1], where -1 and 1 are the pictures' edges, and
+# known [b]: 1 where they are the truth, else 0.
+Batch = dict[str, Array]
 
 
 class MotionObjective(NamedTuple):
@@ -35,6 +38,7 @@ class MotionObjective(NamedTuple):
     perceptual: float = 1.0  # perceptual.py's distance, at every size of the pyramid
     equivariance_value: float = 1.0  # keypoints move as the picture is bent
     equivariance_jacobian: float = 1.0  # and so do the motions around them
+    spots: float = 0.0  # keypoints lie on the spots of a face, where they are known
     sizes: int = 3  # of the pyramid: the picture, its half, its quarter, …
 
 
@@ -156,13 +160,17 @@ def _loss(training: MotionTraining, variables: Any, batch: Batch, rng: Array) ->
     source, driving = (pixels.from_uint8(batch[name]) for name in ("source", "driving"))
     bend = random_bend(rng, len(driving))
     bent = bend.picture(driving)
-    (fakes, found, after), statistics = _forward(training.net, variables, source, driving, bent)
+    (fakes, start, found, after), statistics = _forward(
+        training.net, variables, source, driving, bent
+    )
     weights = training.objective
     terms = {
         "equivariance_value": jnp.abs(found.value - bend.places(after.value)).mean(),
         "equivariance_jacobian": _jacobians_differ(bend, found, after),
         **_unlike(training, fakes, driving),
     }
+    if weights.spots and "known" in batch:
+        terms["spots"] = _off_spots(start, found, batch, source.shape[1])
     loss = sum((getattr(weights, name) * value for name, value in terms.items()), jnp.zeros(()))
     change = jnp.abs(fakes - source).mean()
     return loss, (statistics, {"loss": loss, **terms, "change": change})
@@ -170,17 +178,17 @@ def _loss(training: MotionTraining, variables: Any, batch: Batch, rng: Array) ->
 
 def _forward(
     net: FOMM, variables: Any, source: Array, driving: Array, bent: Array
-) -> tuple[tuple[Float[Array, "b s s 3"], KeyPoints, KeyPoints], dict[str, Any]]:
-    """Fakes in [-1, 1], keypoints of `driving` and of `bent`, and the moved statistics."""
+) -> tuple[tuple[Float[Array, "b s s 3"], KeyPoints, KeyPoints, KeyPoints], dict[str, Any]]:
+    """Fakes in [-1, 1], keypoints of `source`, `driving` and `bent`, and the moved statistics."""
 
-    def run(module: Any) -> tuple[Array, KeyPoints, KeyPoints]:
+    def run(module: Any) -> tuple[Array, KeyPoints, KeyPoints, KeyPoints]:
         shown = [(picture + 1) / 2 for picture in (source, driving, bent)]
         found = module.keypoints(jnp.concatenate(shown))
         start, end, after = (
             jax.tree.map(lambda a, i=i: jnp.split(a, len(shown))[i], found) for i in range(3)
         )
         flow = module.flow(shown[0], start, end)
-        return 2 * module.decode(module.encode(shown[0]), flow) - 1, end, after
+        return 2 * module.decode(module.encode(shown[0]), flow) - 1, start, end, after
 
     with nn.intercept_methods(_on_batch_statistics):
         return nn.apply(run, net.module, mutable=["batch_stats"])(variables)
@@ -191,6 +199,19 @@ def _on_batch_statistics(call: Any, args: Any, kwargs: Any, context: Any) -> Any
     if isinstance(context.module, layers.BatchNorm) and context.method_name == "__call__":
         return call(args[0], True)
     return call(*args, **kwargs)
+
+
+def _off_spots(source: KeyPoints, driving: KeyPoints, batch: Batch, size: int) -> Float[Array, ""]:
+    """How far keypoints are from the spots that are known: the first keypoint from the first."""
+    off = jnp.zeros(())
+    for points, name in ((source, "source_spots"), (driving, "driving_spots")):
+        wanted = batch[name] * (
+            size / (size - 1)
+        )  # keypoints count from the corner pixels' middles
+        count = min(wanted.shape[1], points.value.shape[1])
+        apart = jnp.abs(points.value[:, :count] - wanted[:, :count]).mean((1, 2))
+        off += (batch["known"] * apart).sum() / (batch["known"].sum() + 1e-3)
+    return off / 2
 
 
 def _unlike(training: MotionTraining, fakes: Array, wanted: Array) -> dict[str, Array]:
