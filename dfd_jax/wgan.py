@@ -36,6 +36,7 @@ class GanObjective(NamedTuple):
     attention: float = 0.0  # GANimation: the share of the photo that is kept must not be all
     smoothness: float = 0.0  # GANimation: total variation of the attention
     paired: float = 0.0  # where it is known what a fake should be, it is that
+    painted: float = 0.0  # GANimation: and so is the colour alone, wherever something has to change
 
 
 @struct.dataclass
@@ -185,10 +186,19 @@ def translate(
     net: FrozenGenerator, params: Any, images: Float[Array, "b s s 3"], condition: Array
 ) -> tuple[Float[Array, "b s s 3"], Array | None]:
     """Fakes, and GANimation's attention (None for a generator that paints the whole picture)."""
+    fakes, _, attention = painted(net, params, images, condition)
+    return fakes, attention
+
+
+def painted(
+    net: FrozenGenerator, params: Any, images: Float[Array, "b s s 3"], condition: Array
+) -> tuple[Float[Array, "b s s 3"], Float[Array, "b s s 3"], Array | None]:
+    """Fakes, the colour in them before the photo is mixed in, and GANimation's attention."""
     if isinstance(net, GANimation):
         colour, attention = net.apply({"params": params}, images, condition)
-        return compose(images, colour, attention), attention
-    return net.apply({"params": params}, images, condition), None
+        return compose(images, colour, attention), colour, attention
+    fakes = net.apply({"params": params}, images, condition)
+    return fakes, fakes, None
 
 
 def label_loss(
@@ -237,7 +247,7 @@ def _generator_loss(
 ) -> tuple[Array, dict[str, Array]]:
     weights, images, labels = training.objective, *_real(batch)
     asked = _asked(rng, batch, labels)
-    fakes, attention = translate(training.net, generator, images, asked)
+    fakes, colour, attention = painted(training.net, generator, images, asked)
     terms, kept, loss = {}, [attention], jnp.zeros(())
     if training.has_critic:
         score, read = training.critic.apply({"params": critic}, fakes)
@@ -248,11 +258,15 @@ def _generator_loss(
         kept.append(attention_back)
         terms["reconstruction"] = jnp.abs(images - back).mean()
         loss += weights.reconstruction * terms["reconstruction"]
-    if weights.paired and "targets" in batch:
+    if "targets" in batch and (weights.paired or weights.painted):
         known = batch.get("paired", jnp.ones(len(images)))
         targets = pixels.from_uint8(batch["targets"])
-        terms["paired"] = _off_target(images, fakes, targets, known)
+        everywhere, changed = _off_target(images, fakes, targets, known)
+        terms["paired"] = everywhere + changed
         loss += weights.paired * terms["paired"]
+        if weights.painted:
+            terms["painted"] = _off_target(images, colour, targets, known)[1]
+            loss += weights.painted * terms["painted"]
     for share in kept:
         if share is not None:
             loss += weights.attention * share.mean() + weights.smoothness * _variation(share)
@@ -266,16 +280,15 @@ def _off_target(
     fakes: Float[Array, "b s s 3"],
     targets: Float[Array, "b s s 3"],
     known: Float[Array, " b"],
-) -> Float[Array, ""]:
-    """Mean absolute difference of the pairs that are known, over all and once more where photo and
-    target differ: most of a face stays as it is, and a fake that is only the photo would be nearly
-    right.
+) -> tuple[Float[Array, ""], Float[Array, ""]]:
+    """Mean absolute difference of the pairs that are known, over all, and where photo and target
+    differ: most of a face stays as it is, and a fake that is only the photo would be nearly right.
     """
     known = known[:, None, None, None]
     off = known * jnp.abs(fakes - targets)
     differs = known * jnp.minimum(jnp.abs(targets - images).sum(-1, keepdims=True), 1.0)
     everywhere = off.sum() / (known.sum() * images[0].size + 1.0)
-    return everywhere + (differs * off).sum() / (3 * differs.sum() + 1.0)
+    return everywhere, (differs * off).sum() / (3 * differs.sum() + 1.0)
 
 
 def _variation(attention: Float[Array, "b h w 1"]) -> Float[Array, ""]:
