@@ -41,12 +41,10 @@ def spots(face: FaceParameters) -> Float[np.ndarray, "10 2"]:
     ]
     found = []
     for u, v, height in places:
-        at = np.float32(v)
+        at = np.full(1, v, np.float32)
         inside = 1.0 - (u / shape.widths(at)[0]) ** 2 - shape.stretch(at) * at * at
-        forward = np.ravel(shape.axis(at)[0])[0] + shape.depths(at) * np.sqrt(
-            np.maximum(inside, 0.0)
-        )
-        depth = CENTRE_W + float(np.squeeze(forward)) + height
+        forward = shape.axis(at)[0] + shape.depths(at) * np.sqrt(np.maximum(inside, 0.0))
+        depth = CENTRE_W + float(forward[0]) + height
         found.append(geometry.project((u, v, depth), turned)[:2])
     return (2 * (np.array(found) + EYES_AT) / POINTS - 1).astype(np.float32)
 
