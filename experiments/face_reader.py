@@ -11,6 +11,7 @@ from dfd_jax import face_reader, models, provenance
 from dfd_jax.data import drawn_pairs
 from dfd_jax.data.synthetic import families
 
+LIMITS = "Faces drawn by data/synthetic at 64 px. Of age it sees little, of small movements less."
 PURPOSE = "to read what drawn faces show, so that generators can be measured; useless on photos"
 
 
@@ -33,6 +34,7 @@ def main() -> None:
     test = face_reader.lesson(held, 600, np.random.default_rng(seed))
     info = {
         "purpose": PURPOSE,
+        "limits": LIMITS,
         "trained_on": f"drawn faces alone, {given.people} people of each kind of family",
         "command": provenance.command("experiments.face_reader"),
         "commit": provenance.commit(),

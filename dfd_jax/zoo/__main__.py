@@ -28,8 +28,8 @@ from dfd_jax.models.frozen import (
     FrozenPerturber,
 )
 
-ALL_MB, EACH_MB = 40.0, 6.0  # what the zoo and each of its networks may take, in 10^6 bytes
-WIDTH = 140  # columns where the output is no terminal
+ALL_MB, EACH_MB = 45.0, 6.0  # what the zoo and each of its networks may take, in 10^6 bytes
+WIDTH = 150  # columns where the output is no terminal
 LEGEND = (
     "R, q: share of reals and of fakes judged real; q on NAME: fakes of a generator that the "
     "detector was not trained on. %dis: share of fakes disrupted (L2 ≥ 0.05). R': reals judged "
@@ -91,7 +91,11 @@ def figures(card: Card) -> str:
     test = card.info.get("test") or {}
     if not test:
         return "not measured"
-    describe = {"detector": _detector_figures, "perturber": _perturber_figures}
+    describe = {
+        "detector": _detector_figures,
+        "perturber": _perturber_figures,
+        "discriminator": _reader_figures,
+    }
     return "\n".join(describe.get(role(card), _generator_figures)(test))
 
 
@@ -102,6 +106,11 @@ def _generator_figures(test: Mapping[str, Any]) -> Iterator[str]:
     else:
         away = f"{test['reenacted_255']:.1f} levels from what was asked for"
         yield f"{change}; {away}, the photo {test['copied_255']:.1f}"
+
+
+def _reader_figures(test: Mapping[str, float]) -> Iterator[str]:
+    for name in (name for name in test if "_" in name or name.istitle()):
+        yield f"{name.replace('_', ' ')} right in {wording.percent(test[name])} %"
 
 
 def _detector_figures(test: Mapping[str, Any]) -> Iterator[str]:
