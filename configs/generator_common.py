@@ -66,6 +66,7 @@ def adversarial(config: Config) -> None:
     config.objective.attention = 0.0
     config.objective.smoothness = 0.0
     config.objective.paired = 0.0
+    config.objective.painted = 0.0
 
 
 def embedded(config: Config, name: str) -> None:

@@ -16,9 +16,9 @@ from typing import Any
 
 import grain
 import numpy as np
-from jaxtyping import UInt8
+from jaxtyping import Float, UInt8
 
-from dfd_jax.data import synthetic
+from dfd_jax.data import spots, synthetic
 from dfd_jax.data.pipeline import Example
 from dfd_jax.data.synthetic import families
 from dfd_jax.runtime.files import atomic_write
@@ -115,7 +115,8 @@ class Pairs(grain.MapDataset[Example]):
     """An endless stream of pairs from a pool; each depends on the seed and its index alone.
 
     Of attributes and expressions: "images" with "attributes" [a], "targets" with
-    "target_attributes", in the order of `names`, and "paired" 1. Of motions: "source", "driving".
+    "target_attributes", in the order of `names`, and "paired" 1. Of motions: "source" and
+    "driving" with "source_spots", "driving_spots" [10, 2] (spots.py), and "known" 1.
     """
 
     def __init__(self, pool: Pool, names: tuple[str, ...], seed: int) -> None:
@@ -135,10 +136,17 @@ def pair(pool: Pool, person: int, names: tuple[str, ...], rng: np.random.Generat
     first, second = _variants(pool.kind, rng)
     step = -1 if rng.random() < 0.5 else 1  # -1: mirrored
     pictures = [pool.picture(person, variant)[:, ::step] for variant in (first, second)]
-    if pool.kind == "motions":
-        moved = [shifted(picture, _shift(pool.size, rng)) for picture in pictures]
-        return {"source": moved[0], "driving": moved[1]}
     faces = pool.parameters(person)
+    if pool.kind == "motions":
+        shown = [_frame(pictures[i], faces[v], step, rng) for i, v in enumerate((first, second))]
+        (source, source_spots), (driving, driving_spots) = shown
+        return {
+            "source": source,
+            "source_spots": source_spots,
+            "driving": driving,
+            "driving_spots": driving_spots,
+            "known": np.ones((), np.float32),
+        }
     labels = [synthetic.attributes(faces[variant], names) for variant in (first, second)]
     return {
         "images": pictures[0],
@@ -158,6 +166,18 @@ def _variants(kind: str, rng: np.random.Generator) -> tuple[int, int]:
         same, second = rng.random() < SAME, int(rng.integers(1, families.SIZE))
         return (first, first) if same else (first, second)
     return first, int((first + rng.integers(1, families.SIZE)) % families.SIZE)
+
+
+def _frame(
+    picture: UInt8[np.ndarray, "s s 3"],
+    face: synthetic.FaceParameters,
+    step: int,
+    rng: np.random.Generator,
+) -> tuple[UInt8[np.ndarray, "s s 3"], Float[np.ndarray, "10 2"]]:
+    """A frame shifted at random, with its spots; step -1: the picture is mirrored."""
+    by = _shift(len(picture), rng)
+    places = spots.spots(face) if step == 1 else spots.mirrored(spots.spots(face))
+    return shifted(picture, by), places + np.array(by, np.float32) * 2 / len(picture)
 
 
 def _shift(size: int, rng: np.random.Generator) -> tuple[int, int]:

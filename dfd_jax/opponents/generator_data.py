@@ -19,6 +19,7 @@ from dfd_jax.data import (
     landmarks,
     pipeline,
     sources,
+    spots,
     videos,
     warps,
 )
@@ -96,7 +97,7 @@ def _photo_examples(config: Config, workdir: pathlib.Path) -> grain.MapDataset[p
 def _as_pair(config: Config) -> pipeline.Transform:
     """The transform of `make_examples` that makes a photo an example like a drawn pair."""
     if config.generator.model == "fomm":
-        return warps.motion_pair
+        return _motion_pair
     if config.generator.model == "ganimation":
         return _known_expression_pair
     return functools.partial(
@@ -105,6 +106,13 @@ def _as_pair(config: Config) -> pipeline.Transform:
         stargan.HAIR_COLOURS,
         config.data.photo_same,
     )
+
+
+def _motion_pair(example: pipeline.Example, rng: np.random.Generator) -> pipeline.Example:
+    """A photo in two poses, with unknown spots."""
+    nothing = np.zeros((len(spots.SPOTS), 2), np.float32)
+    unknown = {"source_spots": nothing, "driving_spots": nothing, "known": np.zeros((), np.float32)}
+    return {**warps.motion_pair(example, rng), **unknown}
 
 
 def _known_expression_pair(example: pipeline.Example, rng: np.random.Generator) -> pipeline.Example:

@@ -38,6 +38,7 @@ class GanObjective(NamedTuple):
     attention: float = 0.0  # GANimation: the share of the photo that is kept must not be all
     smoothness: float = 0.0  # GANimation: total variation of the attention
     paired: float = 0.0  # the fake is its target, where that is known
+    painted: float = 0.0  # GANimation: so is its colour alone, where the target differs
 
 
 @struct.dataclass
@@ -204,10 +205,19 @@ def translate(
     net: FrozenGenerator, params: Any, images: Float[Array, "b s s 3"], condition: Array
 ) -> tuple[Float[Array, "b s s 3"], Array | None]:
     """Fakes, and GANimation's attention (None for a generator that paints the whole picture)."""
+    fakes, _, attention = painted(net, params, images, condition)
+    return fakes, attention
+
+
+def painted(
+    net: FrozenGenerator, params: Any, images: Float[Array, "b s s 3"], condition: Array
+) -> tuple[Float[Array, "b s s 3"], Float[Array, "b s s 3"], Array | None]:
+    """Fakes, the colour in them before the photo is mixed in, and GANimation's attention."""
     if isinstance(net, GANimation):
         colour, attention = net.apply({"params": params}, images, condition)
-        return compose(images, colour, attention), attention
-    return net.apply({"params": params}, images, condition), None
+        return compose(images, colour, attention), colour, attention
+    fakes = net.apply({"params": params}, images, condition)
+    return fakes, fakes, None
 
 
 def label_loss(
@@ -256,7 +266,7 @@ def _generator_loss(
 ) -> tuple[Array, dict[str, Array]]:
     weights, images, labels = training.objective, *_real(batch)
     asked = _asked(rng, batch, labels)
-    fakes, attention = translate(training.net, generator, images, asked)
+    fakes, colour, attention = painted(training.net, generator, images, asked)
     terms, attentions, loss = {}, [attention], jnp.zeros(())
     if training.has_critic:
         score, read = training.critic.apply({"params": critic}, fakes)
@@ -267,11 +277,15 @@ def _generator_loss(
         attentions.append(attention_back)
         terms["reconstruction"] = jnp.abs(images - back).mean()
         loss += weights.reconstruction * terms["reconstruction"]
-    if weights.paired and "targets" in batch:
+    if "targets" in batch and (weights.paired or weights.painted):
         known = batch.get("paired", jnp.ones(len(images)))
         targets = pixels.from_uint8(batch["targets"])
-        terms["paired"] = _off_target(images, fakes, targets, known)
+        everywhere, changed = _off_target(images, fakes, targets, known)
+        terms["paired"] = everywhere + changed
         loss += weights.paired * terms["paired"]
+        if weights.painted:
+            terms["painted"] = _off_target(images, colour, targets, known)[1]
+            loss += weights.painted * terms["painted"]
     for share in attentions:
         if share is not None:
             loss += weights.attention * share.mean() + weights.smoothness * _variation(share)
@@ -285,8 +299,8 @@ def _off_target(
     fakes: Float[Array, "b s s 3"],
     targets: Float[Array, "b s s 3"],
     known: Float[Array, " b"],
-) -> Float[Array, ""]:
-    """Mean absolute error of the fakes whose targets are known: over all pixels, plus over those
+) -> tuple[Float[Array, ""], Float[Array, ""]]:
+    """Mean absolute error of the fakes whose targets are known: over all pixels, and over those
     where photo and target differ. An edit leaves most of a face as it is, so by the first alone the
     photo itself would be nearly right.
     """
@@ -294,7 +308,7 @@ def _off_target(
     off = known * jnp.abs(fakes - targets)
     differs = known * jnp.minimum(jnp.abs(targets - images).sum(-1, keepdims=True), 1.0)
     everywhere = off.sum() / (known.sum() * images[0].size + 1.0)
-    return everywhere + (differs * off).sum() / (3 * differs.sum() + 1.0)
+    return everywhere, (differs * off).sum() / (3 * differs.sum() + 1.0)
 
 
 def _variation(attention: Float[Array, "b h w 1"]) -> Float[Array, ""]:

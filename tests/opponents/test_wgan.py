@@ -158,7 +158,8 @@ def with_targets(model, known):
 
 @pytest.mark.parametrize("model", LABELS)
 def test_without_a_critic_the_truth_alone_teaches(model):
-    training = make_training(model, paired=10.0, reconstruction=0.0)._replace(has_critic=False)
+    weights = {"paired": 10.0, "painted": 5.0, "reconstruction": 0.0}
+    training = make_training(model, **weights)._replace(has_critic=False)
     state = wgan.create_state(training)
     before = copied(state)
     state, metrics = wgan.make_train_step(training)(
@@ -167,7 +168,7 @@ def test_without_a_critic_the_truth_alone_teaches(model):
     assert (int(state.step), int(state.batches)) == (1, 0)
     for old, new in zip(jax.tree.leaves(before.critic), jax.tree.leaves(state.critic), strict=True):
         np.testing.assert_array_equal(old, new)
-    assert {"paired", "loss", "change"} <= set(metrics)
+    assert {"paired", "painted", "loss", "change"} <= set(metrics)
     assert not {"adversarial", "labels", "reconstruction", "wasserstein"} & set(metrics)
 
 
@@ -179,6 +180,6 @@ def test_pairs_without_a_truth_do_not_count():
     both = wgan._off_target(images, fakes, targets, jnp.ones(2))
     first = wgan._off_target(images, fakes, targets, jnp.asarray([1.0, 0.0]))
     alone = wgan._off_target(images[:1], fakes[:1], targets[:1], jnp.ones(1))
-    assert float(first) == pytest.approx(float(alone), rel=1e-5)
-    assert float(first) != pytest.approx(float(both), rel=1e-5)
-    assert float(wgan._off_target(images, fakes, targets, jnp.zeros(2))) == 0.0
+    np.testing.assert_allclose(first, alone, rtol=1e-3)
+    assert float(first[0]) != pytest.approx(float(both[0]), rel=1e-5)
+    assert max(wgan._off_target(images, fakes, targets, jnp.zeros(2))) == 0.0
