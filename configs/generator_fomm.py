@@ -30,9 +30,9 @@ SMALL = {
     "motion_scale_factor": 0.25,
 }
 
-# At 64 pixels two halvings leave 16 x 16 features, too few for eyes and teeth: one. The keypoint
-# head loses 6 pixels of the picture that it sees, but its heat maps still count as all of it: of 16
-# pixels 10 are left, which stretches keypoints by 1.6. Of 32 it is 1.2, of vox-256's 64 it is 1.1.
+# At 64 pixels two halvings leave 16 x 16 features, too few for eyes and teeth, so one halving. The
+# keypoint head is unpadded and loses 6 pixels, but its heat maps are read as the whole picture: of
+# 16 pixels 10 are left, which stretches keypoints by 1.6; of 32, by 1.2; of vox-256's 64, by 1.1.
 SHARP = {
     **SMALL,
     "kp_scale_factor": 0.5,
@@ -78,7 +78,7 @@ def _drawn(config: Config) -> None:
     _fomm(config)
     generator_common.drawn(config, "generator_fomm_drawn")
     config.generator.hyper = dict(SHARP)
-    config.objective.spots = 10.0  # what an unsupervised detector finds after far more steps
+    config.objective.spots = 10.0  # supervised: without labels keypoints take far more steps
     config.train.steps = 10_000
 
 

@@ -58,7 +58,7 @@ def _drawn(config: Config) -> None:
     config.generator.hyper = {"conv_dim": 32, "blocks": 6}
     config.objective.labels = 60.0
     config.objective.paired = 20.0
-    config.objective.painted = 10.0  # without it the attention soon keeps the whole photo, for good
+    config.objective.painted = 10.0  # without it the attention becomes 1 and stays there
     config.objective.reconstruction = 0.0  # the targets say what has to stay
     config.train.critic_updates = 1
     config.train.learning_rate = 2e-4

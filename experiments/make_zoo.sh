@@ -28,12 +28,12 @@ generator ganimation runs/generator_ganimation_more \
   --config.generator.start=runs/generator_ganimation_photos/generator.safetensors \
   --config.objective.attention=2 --config.train.steps=900
 
-# Generators that learn from pairs of drawn people, with photographs among them. Drawing the people
-# takes ten minutes a kind on one core, and is done once; a training draws what is not there yet.
+# Generators trained on pairs of drawn people, mixed with photographs. Drawing the people takes ten
+# minutes per kind on one core; they are cached, and a training draws what the cache lacks.
 for kind in attributes expressions motions; do
   python -m dfd_jax.data.drawn_pairs "$kind" 4000
 done
-# What reads drawn faces when these generators are measured.
+# The face reader, with which these generators are measured.
 python -m experiments.face_reader dfd_jax/zoo/face_reader.safetensors
 drawn() {
   name=$1 workdir=$2
@@ -47,7 +47,7 @@ zoo() {
 }
 drawn fomm runs/generator_fomm_drawn
 zoo runs/generator_fomm_drawn fomm_drawn
-# The truth alone first, without a critic: half the time of a step. Then against a critic.
+# First on the targets alone, in half the time per step; then against a critic.
 for name in stargan ganimation; do
   first=runs/generator_${name}_drawn_first
   drawn $name $first --config.train.critic_updates=0 --config.train.beta=0.9 \

@@ -1,4 +1,4 @@
-"""Where ten spots of a drawn face lie in its picture: exact, they are what was drawn."""
+"""The exact positions of ten spots of a drawn face, from the geometry that draws it."""
 
 import numpy as np
 from jaxtyping import Float
@@ -20,14 +20,14 @@ SPOTS = (
     "left_temple",
     "right_temple",
 )
-MIRRORED = [1, 0, 2, 4, 3, 5, 6, 7, 9, 8]  # what was on the left is on the right in the mirror
+MIRRORED = [1, 0, 2, 4, 3, 5, 6, 7, 9, 8]  # index of each spot's counterpart on the other side
 
 
 def spots(face: FaceParameters) -> Float[np.ndarray, "10 2"]:
-    """(x, y) of SPOTS in [-1, 1], where -1 and 1 are the picture's edges. Left: the viewer's."""
+    """(x, y) of SPOTS in [-1, 1], where -1 and 1 are the picture's edges. Left is the viewer's."""
     m, turned = mouth_line(face), geometry.rotation(face)
     shape = geometry.head_shape(face)
-    places = [  # (u, v), and how far the relief stands out there
+    places = [  # (u, v, height of the relief)
         (-20.0, 0.0, -2.0),
         (20.0, 0.0, -2.0),
         (0.0, 26.0 + 2.0 * face.nose_length, 24.0),
@@ -50,5 +50,5 @@ def spots(face: FaceParameters) -> Float[np.ndarray, "10 2"]:
 
 
 def mirrored(points: Float[np.ndarray, "10 2"]) -> Float[np.ndarray, "10 2"]:
-    """The spots in the mirrored picture."""
+    """The spots of the mirrored picture."""
     return points[MIRRORED] * np.array([-1, 1], np.float32)
