@@ -139,6 +139,9 @@ def finish(
     card = dataclasses.replace(net.card, info=info)
     path = workdir / "generator.safetensors"
     models.save(path, net.variables, card, dtype)
+    picture_grid.save_grid(workdir / "samples.png", _sheet(net, held))
+    console.print_json(json.dumps({**figures, **evaluation}))
+    console.print(f"wrote {path} and samples.png", highlight=False)
 
 
 def _started_from(path: str) -> dict[str, Any]:

@@ -67,6 +67,8 @@ def test_a_run_on_pairs_ends_with_figures_of_held_out_people(model, tmp_path, fe
     assert (workdir / "critic.safetensors").exists() == (model != "fomm")
     assert "people" in card.info["trained_on"]
     assert card.info["updates"] == 2
+    assert (workdir / "samples.png").exists()
+    assert "wrote" in console.file.getvalue()
 
 
 def test_a_checkpoint_is_exported_and_another_run_starts_from_it(tmp_path, few_judges):
