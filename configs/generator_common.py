@@ -19,11 +19,18 @@ def get_config() -> Config:
     config.generator.start = ""  # weights file of the same network to start from
     config.generator.hyper = ml_collections.ConfigDict()
     config.critic = ml_collections.ConfigDict()
+    config.critic.start = ""  # the same for its critic
     config.critic.hyper = ml_collections.ConfigDict()
     config.conditions = ()  # the labels of its conditions, in this order
 
     config.data = common.photos_section()
     config.data.drawn = config.data.size
+    # The training set has pairs of this many drawn people, whose targets are known, and a share of
+    # photos; 0: photos only. Drawn people are cached in a folder; empty: the user's cache folder.
+    config.data.people = 0
+    config.data.photo_share = 0.0
+    config.data.photo_same = 1 / 3  # StarGAN: share of photos whose target is the photo itself
+    config.data.cache = ""
 
     config.driving = ml_collections.ConfigDict()  # for generators that animate a photo
     config.driving.root = ""  # folder of videos for the samples; empty: five drawn motions
@@ -33,9 +40,10 @@ def get_config() -> Config:
 
     config.train = ml_collections.ConfigDict()
     config.train.steps = 4000  # updates of the generator
-    config.train.critic_updates = 5  # per step, if the generator is trained against a critic
+    config.train.critic_updates = 5  # per step; 0: no critic, only pairs with known targets
     config.train.batch_size = 8  # over all devices
     config.train.learning_rate = 1e-4
+    config.train.beta = 0.5  # StarGAN, GANimation: Adam's first; 0.9 trains faster without critic
     config.train.averaging = 0.999  # decay of the moving average of the weights
     config.train.log_every = 10
     config.train.samples_every = 250  # steps between sample sheets; 0: none
@@ -44,18 +52,21 @@ def get_config() -> Config:
 
     config.evaluate = ml_collections.ConfigDict()
     config.evaluate.photos = 64  # held-out photos for samples and the card
+    config.evaluate.people = 64  # held-out drawn people, if the training set has pairs
     return config
 
 
 def adversarial(config: Config) -> None:
     """Weights of the losses against a critic, from the StarGAN authors."""
     config.objective.critic_labels = 1.0
+    config.objective.adversarial = 1.0
     config.objective.labels = 1.0
     config.objective.reconstruction = 10.0
     config.objective.penalty = 10.0
     config.objective.attention = 0.0
     config.objective.smoothness = 0.0
     config.objective.paired = 0.0
+    config.objective.painted = 0.0
 
 
 def embedded(config: Config, name: str) -> None:
@@ -86,3 +97,11 @@ def paper(config: Config, name: str, size: int) -> None:
     config.train.steps = 40_000  # 200,000 updates of the critic
     config.train.log_every = 50
     config.train.samples_every = config.train.checkpoint_every = 1000
+
+
+def drawn(config: Config, name: str) -> None:
+    """Pairs of drawn people, mixed with photos from `config.data.root`."""
+    config.name = name
+    config.data.people = 4000
+    config.data.photo_share = 0.25
+    config.train.samples_every = config.train.checkpoint_every = 250

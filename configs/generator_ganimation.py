@@ -5,6 +5,8 @@ configs/generator_ganimation.py          a tiny one on drawn faces: minutes on a
 configs/generator_ganimation.py:photos   a small one on photographs: --config.data.root=FOLDER.
                                          Aligned photos without action units are warped by their
                                          landmarks
+configs/generator_ganimation.py:drawn    a small one on pairs of drawn people, whose targets are
+                                         known, mixed with photographs: --config.data.root=FOLDER
 configs/generator_ganimation.py:paper    the authors' size and losses on CelebA, on accelerators,
                                          with OpenFace's action units if CelebA's folder has them
 
@@ -17,8 +19,8 @@ from dfd_jax.runtime.config import Config, choose_variant
 
 
 def get_config(arg: str | None = None) -> Config:
-    """The config named by `arg`: None, "photos" or "paper"."""
-    variants = {None: _embedded, "photos": _photos, "paper": _paper}
+    """The config named by `arg`: None, "photos", "paper" or "drawn"."""
+    variants = {None: _embedded, "photos": _photos, "paper": _paper, "drawn": _drawn}
     return choose_variant(__file__, arg, generator_common.get_config, variants)
 
 
@@ -48,6 +50,19 @@ def _photos(config: Config) -> None:
     config.train.critic_updates = 2
     config.train.learning_rate = 2e-4
     config.train.steps = 1600
+
+
+def _drawn(config: Config) -> None:
+    _ganimation(config)
+    generator_common.drawn(config, "generator_ganimation_drawn")
+    config.generator.hyper = {"conv_dim": 32, "blocks": 6}
+    config.objective.labels = 60.0
+    config.objective.paired = 20.0
+    config.objective.painted = 10.0  # without it the attention becomes 1 and stays there
+    config.objective.reconstruction = 0.0  # the targets say what has to stay
+    config.train.critic_updates = 1
+    config.train.learning_rate = 2e-4
+    config.train.steps = 10_000
 
 
 def _paper(config: Config) -> None:

@@ -4,6 +4,8 @@ configs/generator_stargan.py          a tiny one on drawn faces: minutes on a la
                                       the command work, too short for usable fakes
 configs/generator_stargan.py:photos   a small one on photographs in CelebA's layout:
                                       --config.data.root=FOLDER
+configs/generator_stargan.py:drawn    a small one on pairs of drawn people, whose targets are
+                                      known, mixed with photographs: --config.data.root=FOLDER
 configs/generator_stargan.py:paper    the authors' size and schedule on CelebA, on accelerators
 
 Generators exist here to be defended against: P is trained and measured with them.
@@ -14,8 +16,8 @@ from dfd_jax.runtime.config import Config, choose_variant
 
 
 def get_config(arg: str | None = None) -> Config:
-    """The config named by `arg`: None, "photos" or "paper"."""
-    variants = {None: _embedded, "photos": _photos, "paper": _paper}
+    """The config named by `arg`: None, "photos", "paper" or "drawn"."""
+    variants = {None: _embedded, "photos": _photos, "paper": _paper, "drawn": _drawn}
     return choose_variant(__file__, arg, generator_common.get_config, variants)
 
 
@@ -36,6 +38,16 @@ def _embedded(config: Config) -> None:
 def _photos(config: Config) -> None:
     _stargan(config)
     config.name = "generator_stargan_photos"
+
+
+def _drawn(config: Config) -> None:
+    _stargan(config)
+    generator_common.drawn(config, "generator_stargan_drawn")
+    config.objective.paired = 20.0
+    config.objective.reconstruction = 0.0  # the targets say what has to stay
+    config.train.critic_updates = 1
+    config.train.learning_rate = 2e-4
+    config.train.steps = 14_000
 
 
 def _paper(config: Config) -> None:

@@ -28,6 +28,35 @@ generator ganimation runs/generator_ganimation_more \
   --config.generator.start=runs/generator_ganimation_photos/generator.safetensors \
   --config.objective.attention=2 --config.train.steps=900
 
+# Generators trained on pairs of drawn people, mixed with photographs. Drawing the people takes ten
+# minutes per kind on one core; they are cached, and a training draws what the cache lacks.
+for kind in attributes expressions motions; do
+  python -m dfd_jax.data.drawn_pairs "$kind" 4000
+done
+# The face reader, with which these generators are measured.
+python -m experiments.face_reader dfd_jax/zoo/face_reader.safetensors
+drawn() {
+  name=$1 workdir=$2
+  shift 2
+  python -m dfd_jax.train_generator --config "configs/generator_$name.py:drawn" \
+    --config.data.root="${PORTRAITS:-../shared/portraits}" --workdir "$workdir" "$@"
+}
+zoo() {
+  cp "$1/generator.safetensors" "dfd_jax/zoo/$2.safetensors"
+  cp "$1/generator.json" "dfd_jax/zoo/$2.json"
+}
+drawn fomm runs/generator_fomm_drawn
+zoo runs/generator_fomm_drawn fomm_drawn
+# First on the targets alone, in half the time per step; then against a critic.
+for name in stargan ganimation; do
+  first=runs/generator_${name}_drawn_first
+  drawn $name $first --config.train.critic_updates=0 --config.train.beta=0.9 \
+    --config.data.photo_share=0.15 --config.data.photo_same=1.0 --config.train.steps=10000
+  drawn $name runs/generator_${name}_drawn \
+    --config.generator.start=$first/generator.safetensors --config.train.steps=10000
+  zoo runs/generator_${name}_drawn ${name}_drawn
+done
+
 # Detectors: real photos and drawn faces against manipulations of them; no generator's output.
 # Xception and the multi-attentional one are from shorter runs than the others; their cards say how they do.
 train() {

@@ -62,16 +62,43 @@ def make_loader(
     must be parsed then. `close` stops threads and processes.
     ValueError if the source is empty, or, once this is known, none of its photos can be read.
     """
-    if len(source) == 0:
-        raise ValueError("the source has no photo, expected at least one")
     if not 0 <= process_index < process_count:
         raise ValueError(f"found process {process_index} of {process_count}, expected 0 … count-1")
+    examples = make_examples(source, size, crop, seed, train, transform, skipped_file, reduced)
+    return batched(examples, batch_size, train, workers, process_index, process_count)
+
+
+def make_examples(
+    source: FaceSource,
+    size: int,
+    crop: int | None = 178,
+    seed: int = 0,
+    train: bool = True,
+    transform: Transform | None = None,
+    skipped_file: str | os.PathLike[str] | None = None,
+    reduced: bool = False,
+) -> grain.MapDataset[Example]:
+    """The examples of `make_loader` by their places in the stream; None where a photo cannot be
+    read.
+    """
+    if len(source) == 0:
+        raise ValueError("the source has no photo, expected at least one")
     if isinstance(source, SquareSource):
         source = _Squares(source, size, crop, reduced)
     faces, cut = _Readable(source, skipped_file), _Cut(size, crop)
     examples: grain.MapDataset[Example] = _Examples(faces, cut, seed if train else None)
-    if transform is not None:
-        examples = examples.seed(seed).random_map(transform)
+    return examples if transform is None else examples.seed(seed).random_map(transform)
+
+
+def batched(
+    examples: grain.MapDataset[Example],
+    batch_size: int,
+    train: bool = True,
+    workers: int = 0,
+    process_index: int = 0,
+    process_count: int = 1,
+) -> grain.DatasetIterator:
+    """Batches of one process's share of a stream of examples, see `make_loader`."""
     batches = examples.batch(batch_size, drop_remainder=train, batch_fn=_stack)
     # processes share whole batches, so all randomness belongs to a place in the global stream
     mine = batches.slice(slice(process_index, None, process_count))

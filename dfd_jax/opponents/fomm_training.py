@@ -28,7 +28,10 @@ from dfd_jax.runtime import processes
 from dfd_jax.runtime.config import Config
 from dfd_jax.training import optimizer, setup
 
-Batch = dict[str, Array]  # source, driving: uint8 [b s s 3], two pictures of one person each
+# source, driving: uint8 [b s s 3], two pictures of one person each. If the batch has drawn people
+# also source_spots, driving_spots [b k 2] in [-1, 1], where -1 and 1 are the pictures' edges, and
+# known [b]: 1 where they are valid, else 0.
+Batch = dict[str, Array]
 
 
 class MotionObjective(NamedTuple):
@@ -38,6 +41,7 @@ class MotionObjective(NamedTuple):
     perceptual: float = 1.0  # perceptual.py's distance, at every size of the pyramid
     equivariance_value: float = 1.0  # keypoints move as the picture is bent
     equivariance_jacobian: float = 1.0  # and so do the motions around them
+    spots: float = 0.0  # keypoints lie on the spots of the face (data/spots.py), where known
     sizes: int = 3  # of the pyramid: the picture, its half, its quarter, …
 
 
@@ -168,13 +172,17 @@ def _loss(training: MotionTraining, variables: Any, batch: Batch, rng: Array) ->
     source, driving = (pixels.from_uint8(batch[name]) for name in ("source", "driving"))
     bend = random_bend(rng, len(driving))
     bent = bend.picture(driving)
-    (fakes, before, after), statistics = _forward(training.net, variables, source, driving, bent)
+    (fakes, start, before, after), statistics = _forward(
+        training.net, variables, source, driving, bent
+    )
     weights = training.objective
     terms = {
         "equivariance_value": jnp.abs(before.value - bend.places(after.value)).mean(),
         "equivariance_jacobian": _jacobians_differ(bend, before, after),
         **_unlike(training, fakes, driving),
     }
+    if weights.spots and "known" in batch:
+        terms["spots"] = _off_spots(start, before, batch, source.shape[1])
     loss = sum((getattr(weights, name) * value for name, value in terms.items()), jnp.zeros(()))
     change = jnp.abs(fakes - source).mean()
     return loss, (statistics, {"loss": loss, **terms, "change": change})
@@ -182,10 +190,10 @@ def _loss(training: MotionTraining, variables: Any, batch: Batch, rng: Array) ->
 
 def _forward(
     net: FOMM, variables: Any, source: Array, driving: Array, bent: Array
-) -> tuple[tuple[Float[Array, "b s s 3"], KeyPoints, KeyPoints], dict[str, Any]]:
-    """Fakes in [-1, 1], keypoints of `driving` and of `bent`, and the updated statistics."""
+) -> tuple[tuple[Float[Array, "b s s 3"], KeyPoints, KeyPoints, KeyPoints], dict[str, Any]]:
+    """Fakes in [-1, 1], keypoints of `source`, `driving` and `bent`, and the updated statistics."""
 
-    def run(module: Any) -> tuple[Array, KeyPoints, KeyPoints]:
+    def run(module: Any) -> tuple[Array, KeyPoints, KeyPoints, KeyPoints]:
         shown = [(picture + 1) / 2 for picture in (source, driving, bent)]
         points = module.keypoints(jnp.concatenate(shown), train=True)
         start, end, after = (
@@ -193,9 +201,20 @@ def _forward(
         )
         flow = module.flow(shown[0], start, end, train=True)
         features = module.encode(shown[0], train=True)
-        return 2 * module.decode(features, flow, train=True) - 1, end, after
+        return 2 * module.decode(features, flow, train=True) - 1, start, end, after
 
     return nn.apply(run, net.module, mutable=["batch_stats"])(variables)
+
+
+def _off_spots(source: KeyPoints, driving: KeyPoints, batch: Batch, size: int) -> Float[Array, ""]:
+    """Mean distance of the keypoints from the known spots, in their order."""
+    off = jnp.zeros(())
+    for points, name in ((source, "source_spots"), (driving, "driving_spots")):
+        wanted = batch[name] * (size / (size - 1))  # keypoints: ±1 are centres of corner pixels
+        count = min(wanted.shape[1], points.value.shape[1])
+        apart = jnp.abs(points.value[:, :count] - wanted[:, :count]).mean((1, 2))
+        off += (batch["known"] * apart).sum() / (batch["known"].sum() + 1e-3)
+    return off / 2
 
 
 def _unlike(training: MotionTraining, fakes: Array, wanted: Array) -> dict[str, Array]:

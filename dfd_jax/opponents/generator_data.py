@@ -1,26 +1,44 @@
 """From a config to what a generator is trained on and measured on: batches, held-out photos."""
 
+import functools
 import pathlib
 from typing import Any, NamedTuple
 
+import grain
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh
 from jaxtyping import Float, UInt8
 
-from dfd_jax.data import action_units, celeba, faces, landmarks, pipeline, sources, videos, warps
+from dfd_jax.data import (
+    action_units,
+    celeba,
+    drawn_pairs,
+    faces,
+    landmarks,
+    pipeline,
+    sources,
+    spots,
+    videos,
+    warps,
+)
 from dfd_jax.data.face_photos import FacePhotos
 from dfd_jax.models.frozen import FrozenGenerator
+from dfd_jax.models.generators import stargan
 from dfd_jax.models.generators.fomm import FOMM
 from dfd_jax.opponents import fomm_training
+from dfd_jax.runtime import sharding
 from dfd_jax.runtime.config import Config
 from dfd_jax.training import photo_source, steps
+
+Pictures = UInt8[np.ndarray, "n s s 3"]
 
 
 class HeldOut(NamedTuple):
     """Photos that training does not see, at the generator's size."""
 
-    photos: UInt8[np.ndarray, "n s s 3"]
+    photos: Pictures
     labels: Float[np.ndarray, "n a"]
     points: Float[np.ndarray, "n 5 2"]  # landmarks in these photos
     clips: dict[str, videos.Frames] | None  # driving clips, for a generator that animates photos
@@ -34,12 +52,71 @@ class HeldOut(NamedTuple):
 
 def batches(config: Config, mesh: Mesh, workdir: pathlib.Path) -> Any:
     """An endless iterator over this process's part of the training batches."""
+    if config.data.people:
+        return _pair_batches(config, mesh, workdir)
     photos = faces.Cached(labelled(config, "train"))
     transform = warps.motion_pair if config.generator.model == "fomm" else _expression_pair
     if transform is _expression_pair and not are_warped(photos):
         return photo_source.batches(config, photos, mesh, workdir)
     photos = photo_source.with_landmarks(config, photos)
     return photo_source.batches(config, photos, mesh, workdir, transform)
+
+
+def _pair_batches(config: Config, mesh: Mesh, workdir: pathlib.Path) -> Any:
+    """Batches of pairs of drawn people, mixed with photos."""
+    d, kind = config.data, drawn_pairs.KINDS[config.generator.model]
+    folder = pathlib.Path(d.cache) if d.cache else drawn_pairs.cache_folder()
+    pool = drawn_pairs.Pool(kind, d.people, d.size, config.seed, folder)
+    examples = drawn_pairs.Pairs(pool, tuple(config.conditions), config.seed)
+    if d.photo_share:
+        photos = _photo_examples(config, workdir)
+        examples = drawn_pairs.Mixed(examples, photos, d.photo_share, config.seed)
+    return pipeline.batched(
+        examples,
+        sharding.local_batch_size(config.train.batch_size, mesh),
+        workers=d.workers,
+        process_index=jax.process_index(),
+        process_count=jax.process_count(),
+    )
+
+
+def _photo_examples(config: Config, workdir: pathlib.Path) -> grain.MapDataset[pipeline.Example]:
+    """Endless examples of photos, with the same fields as pairs of drawn people."""
+    photos = photo_source.with_landmarks(config, faces.Cached(labelled(config, "train")))
+    return pipeline.make_examples(
+        photos,
+        config.data.size,
+        config.data.crop or None,
+        config.seed,
+        transform=_as_pair(config),
+        skipped_file=workdir / "skipped.txt",
+        reduced=config.data.reduced,
+    )
+
+
+def _as_pair(config: Config) -> pipeline.Transform:
+    """The transform of `make_examples` that makes a photo an example like a drawn pair."""
+    if config.generator.model == "fomm":
+        return _motion_pair
+    if config.generator.model == "ganimation":
+        return _known_expression_pair
+    return functools.partial(
+        drawn_pairs.choose_attributes,
+        tuple(config.conditions),
+        stargan.HAIR_COLOURS,
+        config.data.photo_same,
+    )
+
+
+def _motion_pair(example: pipeline.Example, rng: np.random.Generator) -> pipeline.Example:
+    """A photo in two poses, with unknown spots."""
+    nothing = np.zeros((len(spots.SPOTS), 2), np.float32)
+    unknown = {"source_spots": nothing, "driving_spots": nothing, "known": np.zeros((), np.float32)}
+    return {**warps.motion_pair(example, rng), **unknown}
+
+
+def _known_expression_pair(example: pipeline.Example, rng: np.random.Generator) -> pipeline.Example:
+    return {**_expression_pair(example, rng), "paired": np.ones((), np.float32)}
 
 
 def held_out(config: Config, workdir: pathlib.Path) -> HeldOut:
@@ -57,6 +134,26 @@ def held_out(config: Config, workdir: pathlib.Path) -> HeldOut:
     animates = config.generator.model == "fomm"
     clips = sources.driving_clips(config.driving.root, size) if animates else None
     return HeldOut(held.crops(size), held.attributes, np.stack(points), clips)
+
+
+def held_out_pairs(config: Config, count: int) -> pipeline.Example:
+    """A batch of pairs of drawn people that no training sees (see drawn_pairs.Pairs)."""
+    kind, size = drawn_pairs.KINDS[config.generator.model], config.data.size
+    pool = drawn_pairs.Pool(kind, count, size, config.seed, held_out=True)
+    rngs = [np.random.default_rng([config.seed, i, 13]) for i in range(count)]
+    names = tuple(config.conditions)
+    pairs = [drawn_pairs.pair(pool, i, names, rng) for i, rng in enumerate(rngs)]
+    return {name: np.stack([pair[name] for pair in pairs]) for name in pairs[0]}
+
+
+def fakes_of_pairs(net: FrozenGenerator, pairs: pipeline.Example) -> tuple[Pictures, ...]:
+    """The pictures of these pairs, their targets, and the generator's fakes."""
+    if isinstance(net, FOMM):
+        source, driving = pairs["source"], pairs["driving"]
+        made = fomm_training.reenact(net, jnp.asarray(source), jnp.asarray(driving))
+        return source, driving, np.asarray(made)
+    made = fakes(net, pairs["images"], jnp.asarray(pairs["target_attributes"]))
+    return pairs["images"], pairs["targets"], made
 
 
 def labelled(config: Config, split: str) -> faces.FaceSource:
@@ -90,7 +187,12 @@ def description(config: Config) -> str:
         how = ", each in two poses and expressions, warped by its landmarks"
     elif are_warped(photos):
         how = ", warped by their landmarks: units are relative to the photo"
-    return f"{len(photos)} {kind} (training split), seed {config.seed}{how}"
+    seen = f"{len(photos)} {kind} (training split), seed {config.seed}{how}"
+    people, share = config.data.people, config.data.photo_share
+    if not people:
+        return seen
+    pairs = f"pairs of {people} drawn people, seed {config.seed}"
+    return f"{pairs}; {share:g} of the examples are photos: {seen}" if share else pairs
 
 
 def _expression_pair(example: pipeline.Example, rng: np.random.Generator) -> pipeline.Example:
@@ -104,16 +206,14 @@ def _expression_pair(example: pipeline.Example, rng: np.random.Generator) -> pip
     }
 
 
-def fakes(
-    net: FrozenGenerator, photos: UInt8[np.ndarray, "n s s 3"], condition: Any
-) -> UInt8[np.ndarray, "n s s 3"]:
+def fakes(net: FrozenGenerator, photos: Pictures, condition: Any) -> Pictures:
     """G(photo, condition) as 8-bit pictures."""
     return np.asarray(steps.fake_and_judge(net, (), jnp.asarray(photos), condition).fakes)
 
 
 def fakes_of_each(
     net: FrozenGenerator, held: HeldOut, conditions: tuple[str, ...]
-) -> dict[str, UInt8[np.ndarray, "n s s 3"]]:
+) -> dict[str, Pictures]:
     """The fakes of all held-out photos, by condition."""
     labels = jnp.asarray(held.labels)
     return {c: fakes(net, held.photos, net.test_condition(labels, c)) for c in conditions}
@@ -160,5 +260,5 @@ def _reenacted(net: FOMM, held: HeldOut, seed: int) -> dict[str, float]:
     }
 
 
-def _difference(a: UInt8[np.ndarray, "n s s 3"], b: UInt8[np.ndarray, "n s s 3"]) -> float:
+def _difference(a: Pictures, b: Pictures) -> float:
     return float(np.abs(a.astype(np.float64) - b).mean())

@@ -21,8 +21,9 @@ from dfd_jax.runtime import processes
 from dfd_jax.runtime.config import Config
 from dfd_jax.training import optimizer, setup
 
-# images: uint8 [b s s 3]; attributes: [b a], in the card's order. Of photos that are warped also
-# targets: what the fakes should be, and target_attributes: what is asked for then.
+# images: uint8 [b s s 3]; attributes: [b a], in the card's order. If targets are known also
+# targets: what the fakes should be, and target_attributes: their labels. paired [b] is 1 where the
+# target is known and 0 where it is a placeholder; without it, all are known.
 Batch = dict[str, Array]
 
 
@@ -30,12 +31,14 @@ class GanObjective(NamedTuple):
     """Weights of the losses. A weight of 0 leaves its term out."""
 
     critic_labels: float = 1.0  # the critic names the labels of real photos
+    adversarial: float = 1.0  # the critic takes the generator's fakes for real
     labels: float = 1.0  # the generator's fakes have the labels that were asked for
     reconstruction: float = 10.0  # back under its own labels, the fake is the photo again
     penalty: float = 10.0  # the critic's gradient has norm 1 between photos and fakes
     attention: float = 0.0  # GANimation: the share of the photo that is kept must not be all
     smoothness: float = 0.0  # GANimation: total variation of the attention
-    paired: float = 0.0  # where it is known what a fake should be, it is that
+    paired: float = 0.0  # the fake is its target, where that is known
+    painted: float = 0.0  # GANimation: so is its colour alone, where the target differs
 
 
 @struct.dataclass
@@ -60,7 +63,8 @@ class GanTraining(NamedTuple):
     critic_tx: optax.GradientTransformation
     objective: GanObjective
     averaging: float = 0.999
-    batches_per_step: int = 5  # updates of the critic for one of the generator
+    batches_per_step: int = 5  # with a critic: its updates for one of the generator
+    has_critic: bool = True  # without one, only targets and reconstruction train the generator
 
 
 def new_training(config: Config) -> GanTraining:
@@ -80,23 +84,27 @@ def new_training(config: Config) -> GanTraining:
         "image_size": size,
     }
     critic = models.build(Card("stargan_discriminator", critic_hyper, size), config.seed, dtype)
+    critic_updates = max(t.critic_updates, 1)  # without a critic, a step takes one batch
     return GanTraining(
         net,
-        critic,
-        make_optimizer(t.learning_rate, t.steps),
-        make_optimizer(t.learning_rate, t.steps * t.critic_updates),
+        setup.starting_from(critic, config.critic.start),
+        make_optimizer(t.learning_rate, t.steps, t.beta),
+        make_optimizer(t.learning_rate, t.steps * critic_updates),
         GanObjective(**config.objective.to_dict()),
         t.averaging,
-        t.critic_updates,
+        critic_updates,
+        has_critic=t.critic_updates > 0,
     )
 
 
-def make_optimizer(learning_rate: float, updates: int) -> optax.GradientTransformation:
-    """Adam (0.5, 0.999); the rate is constant for the first half and then falls linearly to 0."""
+def make_optimizer(
+    learning_rate: float, updates: int, beta: float = 0.5
+) -> optax.GradientTransformation:
+    """Adam (beta, 0.999); the rate is constant for the first half and then falls linearly to 0."""
     half = max(updates // 2, 1)
     falling = optax.linear_schedule(learning_rate, 0.0, max(updates - half, 1))
     schedule = optax.join_schedules([optax.constant_schedule(learning_rate), falling], [half])
-    return optax.adam(schedule, 0.5, 0.999)
+    return optax.adam(schedule, beta, 0.999)
 
 
 def create_state(training: GanTraining) -> GanState:
@@ -121,6 +129,11 @@ def averaged_net(training: GanTraining, state: GanState) -> FrozenGenerator:
     return training.net.with_variables({"params": state.averaged})
 
 
+def critic_net(training: GanTraining, state: GanState) -> Network:
+    """The critic as it is now, from which another training can start."""
+    return training.critic.with_variables({"params": state.critic})
+
+
 Update = Callable[[GanState, Batch, Array], tuple[GanState, dict[str, Array]]]
 
 
@@ -129,22 +142,26 @@ class GanStep(NamedTuple):
     the generator on the last. Randomness comes from `key` and the state's counters alone.
     """
 
-    update_critic: Update
+    update_critic: Update | None  # None: the training has no critic
     update_generator: Update
 
     def __call__(
         self, state: GanState, batches: Sequence[Batch], key: Array
     ) -> tuple[GanState, dict[str, Array]]:
         of_critic: dict[str, Array] = {}
-        for batch in batches:
-            state, of_critic = self.update_critic(state, batch, key)
+        if self.update_critic is not None:
+            for batch in batches:
+                state, of_critic = self.update_critic(state, batch, key)
         state, of_generator = self.update_generator(state, batches[-1], key)
         return state, {**of_critic, **of_generator}
 
     def compiled(self, state: GanState, batches: Sequence[Batch], key: Array) -> "GanStep":
         """The step, compiled for arguments like these (see processes.compile_step)."""
+        critic = self.update_critic
+        arguments = state, batches[-1], key
         return GanStep(
-            *(processes.compile_step(update, state, batches[-1], key) for update in self)
+            None if critic is None else processes.compile_step(critic, *arguments),
+            processes.compile_step(self.update_generator, *arguments),
         )
 
 
@@ -178,19 +195,29 @@ def make_train_step(training: GanTraining) -> GanStep:
             step=state.step + 1, generator=generator, averaged=averaged, generator_opt=opt
         ), logged
 
-    return GanStep(
-        jax.jit(critic_step, donate_argnums=0), jax.jit(generator_step, donate_argnums=0)
-    )
+    update_generator = jax.jit(generator_step, donate_argnums=0)
+    if not training.has_critic:
+        return GanStep(None, update_generator)
+    return GanStep(jax.jit(critic_step, donate_argnums=0), update_generator)
 
 
 def translate(
     net: FrozenGenerator, params: Any, images: Float[Array, "b s s 3"], condition: Array
 ) -> tuple[Float[Array, "b s s 3"], Array | None]:
     """Fakes, and GANimation's attention (None for a generator that paints the whole picture)."""
+    fakes, _, attention = painted(net, params, images, condition)
+    return fakes, attention
+
+
+def painted(
+    net: FrozenGenerator, params: Any, images: Float[Array, "b s s 3"], condition: Array
+) -> tuple[Float[Array, "b s s 3"], Float[Array, "b s s 3"], Array | None]:
+    """Fakes, the colour in them before the photo is mixed in, and GANimation's attention."""
     if isinstance(net, GANimation):
         colour, attention = net.apply({"params": params}, images, condition)
-        return compose(images, colour, attention), attention
-    return net.apply({"params": params}, images, condition), None
+        return compose(images, colour, attention), colour, attention
+    fakes = net.apply({"params": params}, images, condition)
+    return fakes, fakes, None
 
 
 def label_loss(
@@ -239,25 +266,29 @@ def _generator_loss(
 ) -> tuple[Array, dict[str, Array]]:
     weights, images, labels = training.objective, *_real(batch)
     asked = _asked(rng, batch, labels)
-    fakes, attention = translate(training.net, generator, images, asked)
-    score, read = training.critic.apply({"params": critic}, fakes)
-    back, attention_back = translate(training.net, generator, fakes, labels)
-    terms = {
-        "adversarial": -score.mean(),
-        "labels": label_loss(training.net, read, asked),
-        "reconstruction": jnp.abs(images - back).mean(),
-    }
-    loss = (
-        terms["adversarial"]
-        + weights.labels * terms["labels"]
-        + weights.reconstruction * terms["reconstruction"]
-    )
-    if weights.paired and "targets" in batch:
-        terms["paired"] = _off_target(images, fakes, pixels.from_uint8(batch["targets"]))
+    fakes, colour, attention = painted(training.net, generator, images, asked)
+    terms, attentions, loss = {}, [attention], jnp.zeros(())
+    if training.has_critic:
+        score, read = training.critic.apply({"params": critic}, fakes)
+        terms = {"adversarial": -score.mean(), "labels": label_loss(training.net, read, asked)}
+        loss += weights.adversarial * terms["adversarial"] + weights.labels * terms["labels"]
+    if weights.reconstruction:
+        back, attention_back = translate(training.net, generator, fakes, labels)
+        attentions.append(attention_back)
+        terms["reconstruction"] = jnp.abs(images - back).mean()
+        loss += weights.reconstruction * terms["reconstruction"]
+    if "targets" in batch and (weights.paired or weights.painted):
+        known = batch.get("paired", jnp.ones(len(images)))
+        targets = pixels.from_uint8(batch["targets"])
+        everywhere, changed = _off_target(images, fakes, targets, known)
+        terms["paired"] = everywhere + changed
         loss += weights.paired * terms["paired"]
-    for kept in (attention, attention_back):
-        if kept is not None:
-            loss += weights.attention * kept.mean() + weights.smoothness * _variation(kept)
+        if weights.painted:
+            terms["painted"] = _off_target(images, colour, targets, known)[1]
+            loss += weights.painted * terms["painted"]
+    for share in attentions:
+        if share is not None:
+            loss += weights.attention * share.mean() + weights.smoothness * _variation(share)
     if attention is not None:
         terms["attention"] = attention.mean()
     return loss, {"loss": loss, **terms, "change": jnp.abs(fakes - images).mean()}
@@ -267,13 +298,17 @@ def _off_target(
     images: Float[Array, "b s s 3"],
     fakes: Float[Array, "b s s 3"],
     targets: Float[Array, "b s s 3"],
-) -> Float[Array, ""]:
-    """Mean absolute difference, over all and once more where photo and target differ: most of a
-    face stays as it is, and a fake that is only the photo would be nearly right.
+    known: Float[Array, " b"],
+) -> tuple[Float[Array, ""], Float[Array, ""]]:
+    """Mean absolute error of the fakes whose targets are known: over all pixels, and over those
+    where photo and target differ. An edit leaves most of a face as it is, so by the first alone the
+    photo itself would be nearly right.
     """
-    off = jnp.abs(fakes - targets)
-    differs = jnp.minimum(jnp.abs(targets - images).sum(-1, keepdims=True), 1.0)
-    return off.mean() + (differs * off).sum() / (3 * differs.sum() + 1.0)
+    known = known[:, None, None, None]
+    off = known * jnp.abs(fakes - targets)
+    differs = known * jnp.minimum(jnp.abs(targets - images).sum(-1, keepdims=True), 1.0)
+    everywhere = off.sum() / (known.sum() * images[0].size + 1.0)
+    return everywhere, (differs * off).sum() / (3 * differs.sum() + 1.0)
 
 
 def _variation(attention: Float[Array, "b h w 1"]) -> Float[Array, ""]:

@@ -45,18 +45,18 @@ class Checkpoints:
         return True
 
     def restore(self, state: State, batches: Any, depends_on: dict[str, Any]) -> State:
-        """The newest state, with the sharding of `state`; moves `batches` to its position.
+        """The newest state, with the sharding of `state`; moves `batches` to its position. None
+        restores the state alone.
 
         ValueError if it was saved with other frozen networks or another number of processes.
         """
         step = self.latest_step()
         self._refuse_other(step, self._complete(depends_on))
         abstract = jax.tree.map(ocp.tree.to_shape_dtype_struct, state)
-        items = ocp.args.Composite(
-            state=ocp.args.StandardRestore(abstract),
-            data=grain_checkpoint.CheckpointRestore(batches),  # pyright: ignore[reportCallIssue]
-        )
-        return self._manager.restore(step, args=items)["state"]
+        items: dict[str, Any] = {"state": ocp.args.StandardRestore(abstract)}
+        if batches is not None:
+            items["data"] = grain_checkpoint.CheckpointRestore(batches)  # pyright: ignore[reportCallIssue]
+        return self._manager.restore(step, args=ocp.args.Composite(**items))["state"]
 
     def close(self) -> None:
         """End the manager's threads."""

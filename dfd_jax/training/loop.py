@@ -41,6 +41,24 @@ class Training(Generic[State]):
     after_save: Callable[[int, State], None] = lambda step, state: None
 
 
+def restore(
+    training: Training[State], config: Config, workdir: pathlib.Path, console: Console
+) -> State:
+    """The state of the newest checkpoint. FileNotFoundError if there is none; ValueError as for
+    `run`.
+    """
+    run_config.write_config(config, workdir)
+    checkpoints = Checkpoints(workdir / "checkpoints", config.train.keep)
+    saved = checkpoints.latest_step()
+    if saved is None:
+        raise FileNotFoundError(f"found no checkpoint in {workdir}; train there first")
+    state = checkpoints.restore(training.state, None, training.depends_on)
+    checkpoints.close()
+    training.iterator.close()
+    console.print(f"restored step {saved} of {workdir}")
+    return state
+
+
 def run(
     training: Training[State], config: Config, workdir: pathlib.Path, console: Console
 ) -> State | None:

@@ -29,8 +29,8 @@ from dfd_jax.models.frozen import (
     Perturber,
 )
 
-ALL_MB, EACH_MB = 40.0, 6.0  # size limits of the zoo and of each network, in 10^6 bytes
-WIDTH = 140  # columns where the output is no terminal
+ALL_MB, EACH_MB = 45.0, 6.0  # size limits of the zoo and of each network, in 10^6 bytes
+WIDTH = 150  # columns where the output is no terminal
 LEGEND = (
     "R, q: share of reals and of fakes judged real; q on NAME: fakes of a generator that the "
     "detector was not trained on. %dis: share of fakes disrupted (L2 ≥ 0.05). R': reals judged "
@@ -94,7 +94,11 @@ def figures(card: Card) -> str:
     test = card.info.get("test") or {}
     if not test:
         return "not measured"
-    describe = {"detector": _detector_figures, "perturber": _perturber_figures}
+    describe = {
+        "detector": _detector_figures,
+        "perturber": _perturber_figures,
+        "discriminator": _reader_figures,
+    }
     return "\n".join(describe.get(role(card), _generator_figures)(test))
 
 
@@ -105,6 +109,11 @@ def _generator_figures(test: Mapping[str, Any]) -> Iterator[str]:
     else:
         distance = f"{test['reenacted_255']:.1f} levels from the target frame"
         yield f"{change}; {distance}, the unchanged photo {test['copied_255']:.1f}"
+
+
+def _reader_figures(test: Mapping[str, float]) -> Iterator[str]:
+    for name in (name for name in test if "_" in name or name.istitle()):
+        yield f"{name.replace('_', ' ')} right in {formatting.percent(test[name])} %"
 
 
 def _detector_figures(test: Mapping[str, Any]) -> Iterator[str]:

@@ -123,3 +123,27 @@ def test_the_perceptual_term_knows_alike_from_unlike():
     assert float(same["perceptual"]) == pytest.approx(0.0, abs=1e-6)
     other = unlike(picture, -picture)
     assert float(other["perceptual"]) > 0.01
+
+
+def test_known_spots_draw_the_keypoints_to_them():
+    training = make_training(spots=1.0)
+    state, batch = fomm_training.create_state(training), make_batch()
+    rng = np.random.default_rng(4)
+    for name in ("source_spots", "driving_spots"):
+        batch[name] = rng.uniform(-0.5, 0.5, (4, 10, 2)).astype(np.float32)
+    batch["known"] = np.array([1, 1, 1, 0], np.float32)
+
+    def apart(known):
+        points = fomm_training.KeyPoints(jnp.asarray(batch["source_spots"]) * SIZE / (SIZE - 1))
+        found = fomm_training.KeyPoints(
+            jnp.asarray(batch["driving_spots"]) * SIZE / (SIZE - 1) + 0.1
+        )
+        return float(fomm_training._off_spots(points, found, {**batch, "known": known}, SIZE))
+
+    assert apart(batch["known"]) == pytest.approx(0.05, rel=1e-2)
+    assert apart(np.zeros(4)) == 0
+    terms = fomm_training._loss(training, state.variables, batch, jax.random.key(0))[1][1]
+    assert float(terms["spots"]) > 0
+    without = {"source": batch["source"], "driving": batch["driving"]}
+    terms = fomm_training._loss(training, state.variables, without, jax.random.key(0))[1][1]
+    assert "spots" not in terms

@@ -146,3 +146,40 @@ def test_the_learning_rate_is_constant_and_then_falls():
     np.testing.assert_allclose(sizes[:5], 1.0, rtol=1e-3)
     assert all(a > b for a, b in itertools.pairwise(sizes[5:]))
     assert sizes[-1] == pytest.approx(0.2, rel=1e-2)
+
+
+def with_targets(model, known):
+    (batch,) = make_batches(model)
+    targets = jnp.flip(batch["images"], 2)
+    asked = 1 - batch["attributes"]
+    paired = jnp.asarray(known, jnp.float32)
+    return {**batch, "targets": targets, "target_attributes": asked, "paired": paired}
+
+
+@pytest.mark.parametrize("model", LABELS)
+def test_without_a_critic_the_truth_alone_teaches(model):
+    weights = {"paired": 10.0, "painted": 5.0, "reconstruction": 0.0}
+    training = make_training(model, **weights)._replace(has_critic=False)
+    state = wgan.create_state(training)
+    before = copied(state)
+    state, metrics = wgan.make_train_step(training)(
+        state, [with_targets(model, np.ones(4))], jax.random.key(0)
+    )
+    assert (int(state.step), int(state.batches)) == (1, 0)
+    for old, new in zip(jax.tree.leaves(before.critic), jax.tree.leaves(state.critic), strict=True):
+        np.testing.assert_array_equal(old, new)
+    assert {"paired", "painted", "loss", "change"} <= set(metrics)
+    assert not {"adversarial", "labels", "reconstruction", "wasserstein"} & set(metrics)
+
+
+def test_pairs_without_a_truth_do_not_count():
+    rng = np.random.default_rng(0)
+    images, fakes, targets = (
+        jnp.asarray(rng.uniform(-1, 1, (2, SIZE, SIZE, 3)), jnp.float32) for _ in range(3)
+    )
+    both = wgan._off_target(images, fakes, targets, jnp.ones(2))
+    first = wgan._off_target(images, fakes, targets, jnp.asarray([1.0, 0.0]))
+    alone = wgan._off_target(images[:1], fakes[:1], targets[:1], jnp.ones(1))
+    np.testing.assert_allclose(first, alone, rtol=1e-3)
+    assert float(first[0]) != pytest.approx(float(both[0]), rel=1e-5)
+    assert max(wgan._off_target(images, fakes, targets, jnp.zeros(2))) == 0.0

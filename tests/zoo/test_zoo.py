@@ -65,7 +65,7 @@ def test_the_zoo_stays_small():
     assert sum(path.stat().st_size for path in models.ZOO.iterdir() if path.is_file()) <= (
         zoo.ALL_MB * 1e6
     )
-    assert (zoo.ALL_MB, zoo.EACH_MB) == (40, 6)  # what the package promises
+    assert (zoo.ALL_MB, zoo.EACH_MB) == (45, 6)  # what the package promises
 
 
 def test_the_package_carries_every_file():

@@ -65,6 +65,12 @@ class FaceParameters:
     mouth_open: float = 0.0
     eye_openness: float = 1.0
     brow_raise: float = 0.0
+    frown: float = 0.0  # brows lowered and drawn together
+    sneer: float = 0.0  # nose wrinkled and upper lip raised
+    corners_down: float = 0.0
+    chin_up: float = 0.0
+    lips_wide: float = 0.0  # stretched, without a smile
+    lips_tight: float = 0.0
     gaze_x: float = 0.0  # [-1, 1]
     gaze_y: float = 0.0  # [-1, 1]
     yaw: float = 0.0
@@ -238,8 +244,8 @@ def action_units(face: FaceParameters) -> Float[np.ndarray, "17"]:
     """A face's action units in [0, 1], in the order of ACTION_UNITS.
 
     A smile pulls the lip corners and raises the cheeks, an open mouth parts the lips and drops the
-    jaw. Lids have a place at rest: above it they are raised, below it tightened, then closing. What
-    the drawing cannot do (AU04, AU09 … AU23) is 0.
+    jaw. Lids have a place at rest: above it they are raised, below it tightened, then closing. The
+    drawing has no dimples: AU14 is 0.
     """
     closing = max(0.0, 1.0 - face.eye_openness / LIDS_TIGHT)
     tight = np.clip((LIDS_AT_REST - face.eye_openness) / (LIDS_AT_REST - LIDS_TIGHT), 0.0, 1.0)
@@ -247,10 +253,17 @@ def action_units(face: FaceParameters) -> Float[np.ndarray, "17"]:
     active = {
         "AU01": face.brow_raise,
         "AU02": face.brow_raise,
+        "AU04": face.frown,
         "AU05": raised,
         "AU06": face.smile,
         "AU07": tight,
+        "AU09": face.sneer,
+        "AU10": face.sneer,
         "AU12": face.smile,
+        "AU15": face.corners_down,
+        "AU17": face.chin_up,
+        "AU20": face.lips_wide,
+        "AU23": face.lips_tight,
         "AU25": min(1.0, LIPS_PER_JAW * face.mouth_open),
         "AU26": face.mouth_open,
         "AU45": closing,
@@ -262,8 +275,9 @@ def apply_action_units(face: FaceParameters, units: Float[np.ndarray, "17"]) -> 
     """The same face with another expression: action units in [0, 1], in the order of ACTION_UNITS.
 
     Undoes `action_units`. Of units that the drawing cannot do apart the main one decides: AU12 is
-    the smile, the mean of AU01 and AU02 the brows, the wider of AU25 and AU26 the mouth. What it
-    cannot do at all is not drawn. ValueError for another number of units or a value out of range.
+    the smile, the mean of AU01 and AU02 the brows, that of AU09 and AU10 the sneer, the wider of
+    AU25 and AU26 the mouth. Dimples are not drawn. ValueError for another number of units or a
+    value out of range.
     """
     units = np.asarray(units, np.float64)
     if units.shape != (len(ACTION_UNITS),) or not ((units >= 0) & (units <= 1)).all():
@@ -280,4 +294,10 @@ def apply_action_units(face: FaceParameters, units: Float[np.ndarray, "17"]) -> 
         mouth_open=max(level["AU26"], level["AU25"] / LIPS_PER_JAW),
         eye_openness=lids * (1.0 - level["AU45"]),
         brow_raise=(level["AU01"] + level["AU02"]) / 2,
+        frown=level["AU04"],
+        sneer=(level["AU09"] + level["AU10"]) / 2,
+        corners_down=level["AU15"],
+        chin_up=level["AU17"],
+        lips_wide=level["AU20"],
+        lips_tight=level["AU23"],
     )

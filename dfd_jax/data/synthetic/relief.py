@@ -21,14 +21,17 @@ from dfd_jax.data.synthetic.parameters import FaceParameters
 def mouth_line(face: FaceParameters) -> dict[str, float]:
     """Where the mouth is: half width, height of middle and corners, and the gap's two halves."""
     gap = 13.0 * face.mouth_open + 1.6 * max(face.smile - 0.35, 0.0)
+    wide, thin = 3.6 * face.lips_wide - 2.4 * face.lips_tight, 1.0 - 0.5 * face.lips_tight
+    upper = 3.5 + 0.9 * face.lip_fullness - 0.9 * face.smile - (0.7 if face.male else 0.0)
+    lower = 5.4 + 1.3 * face.lip_fullness - 0.9 * face.smile - (0.6 if face.male else 0.0)
     return {
-        "half": 15.8 + 1.6 * face.mouth_width + 4.4 * face.smile - 2.0 * face.mouth_open,
-        "middle": 40.5 + 0.8 * face.smile,
-        "corner": 40.8 - 4.0 * face.smile + 4.0 * face.mouth_open,
-        "above": 0.18 * gap,
+        "half": 15.8 + 1.6 * face.mouth_width + 4.4 * face.smile - 2.0 * face.mouth_open + wide,
+        "middle": 40.5 + 0.8 * face.smile - 1.6 * face.chin_up,
+        "corner": 40.8 - 4.0 * face.smile + 4.0 * face.mouth_open + 5.5 * face.corners_down,
+        "above": 0.18 * gap + 2.4 * face.sneer,
         "below": 0.82 * gap,
-        "upper": 3.5 + 0.9 * face.lip_fullness - 0.9 * face.smile - (0.7 if face.male else 0.0),
-        "lower": 5.4 + 1.3 * face.lip_fullness - 0.9 * face.smile - (0.6 if face.male else 0.0),
+        "upper": thin * upper,
+        "lower": thin * lower + 1.2 * face.chin_up,
     }
 
 
@@ -49,7 +52,8 @@ def _nose(face: FaceParameters, au: Field, v: Field) -> Field:
 
 def _sockets(face: FaceParameters, au: Field, v: Field) -> Field:
     heavy = 1.0 + (0.35 if face.male else -0.3)
-    brow = 2.6 * heavy * bell(au - 19.0, 14.0) * bell(v + 13.0 + 1.5 * face.brow_raise, 5.5)
+    high = 13.0 + 1.5 * face.brow_raise - 2.5 * face.frown
+    brow = 2.6 * heavy * bell(au - 19.0, 14.0) * bell(v + high, 5.5)
     socket = -5.4 * bell(au - 20.0, 12.0) * bell(v + 2.0, 8.5)
     corner = -3.8 * bell(au - 9.5, 5.0) * bell(v + 1.0, 8.0)
     ball = 4.0 * bell(au - 20.0, 8.2) * bell(v - 0.3, 6.2)
@@ -67,7 +71,7 @@ def _cheeks(face: FaceParameters, au: Field, v: Field) -> Field:
     reach = np.clip((v - 24.0) / 22.0, -0.3, 1.4)
     beside = au - (12.5 + (8.5 + 2.5 * face.smile) * reach)
     along = bell(v - 34.0, 11.0)
-    depth = 0.5 + 1.5 * face.smile + 1.2 * old
+    depth = 0.5 + 1.5 * face.smile + 1.2 * old + 1.5 * face.sneer
     fold = depth * along * (0.8 * bell(beside - 4.5, 4.0) - bell(beside, 2.6))
     temple = -2.4 * bell(au - 43.0, 9.0) * bell(v + 16.0, 14.0)
     jowl = 1.5 * old * bell(au - 27.0, 8.0) * bell(v - 55.0, 7.0)
@@ -89,7 +93,8 @@ def _mouth(face: FaceParameters, u: Field, v: Field) -> Field:
     philtrum = -0.9 * bell(u, 1.9) * bell(v - 34.0, 3.2)
     drop = 6.0 * face.mouth_open
     under = -3.0 * bell(u, 13.0) * bell(v - 51.5 - drop, 4.0)
-    chin = (11.0 + 1.5 * face.chin) * bell(u, 13.5) * bell(v - 63.0 - drop, 9.0)
+    at = 63.0 + drop - 2.0 * face.chin_up
+    chin = (11.0 + 1.5 * face.chin) * bell(u, 13.5) * bell(v - at, 9.0)
     cleft = -1.1 * max(face.chin, 0.0) * bell(u, 2.0) * bell(v - 64.0 - drop, 4.0)
     return muzzle + upper + lower + between * span + corner + philtrum + under + chin + cleft
 
@@ -109,7 +114,7 @@ def _wrinkles(face: FaceParameters, u: Field, v: Field) -> Field:
     frown = -bell(au - 4.5 - 0.12 * (v + 10), 1.3) * bell(v + 13.0, 5.0)
     lumps = 0.35 * noise(0.7 * u, 0.7 * v, 2.0, face.texture_seed + 1)
     feet = feet * (0.5 * old + 0.35 * face.smile * (0.3 + old))
-    return depth * forehead + feet + 0.7 * old * frown + (0.5 + old) * lumps
+    return depth * forehead + feet + (0.7 * old + 1.4 * face.frown) * frown + (0.5 + old) * lumps
 
 
 def _sunlight(height: np.ndarray, light: np.ndarray, softness: float) -> np.ndarray:

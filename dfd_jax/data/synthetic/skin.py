@@ -129,11 +129,11 @@ def stubble(face: FaceParameters, paint: Paint, u: Field, v: Field, step: float)
 def brows(face: FaceParameters, paint: Paint, u: Field, v: Field, step: float) -> None:
     """Two tapering arcs of short hairs, darker than the head's."""
     au = np.abs(u)
-    t = (au - 8.5) / (24.5 if face.male else 24.0)
+    t = (au - 8.5 + 2.5 * face.frown) / (24.5 if face.male else 24.0)
     arch = (3.2 if face.male else 4.6) + 1.6 * face.brow_arch
     lift = (0.0 if face.male else -1.4) - 5.0 * face.brow_raise
     bend = np.where(t < 0.66, (t - 0.66) / 0.78, (t - 0.66) / 0.44)
-    line = -11.2 + lift - arch * (1.0 - bend * bend)
+    line = -11.2 + lift - arch * (1.0 - bend * bend) + 4.5 * face.frown * bell(au - 9.0, 16.0)
     thick = (2.5 if face.male else 1.75) * (1.0 + 0.3 * face.brow_thickness)
     thick = thick * np.clip(1.15 - 0.75 * np.clip(t, 0.0, 1.0) ** 1.5, 0.1, 1.2)
     hairs = noise(2.6 * u + 3.0 * np.sign(u) * v, 1.1 * v, 0.7, face.texture_seed + 9, 2.6 * step)
