@@ -33,9 +33,10 @@ def plain_size(content: bytes) -> Size | None:
         height, width, space, _ = simplejpeg.decode_jpeg_header(content)
     except ValueError:
         return None
+    size = Size(int(height), int(width))
     most = min(Image.MAX_IMAGE_PIXELS or 0, _MOST_PER_BYTE * len(content))
-    is_plain = space in ("YCbCr", "Gray") and 0 < height * width <= most
-    return Size(int(height), int(width)) if is_plain else None
+    is_plain = space in ("YCbCr", "Gray") and 0 < size.height * size.width <= most
+    return size if is_plain else None
 
 
 def is_bare(content: bytes) -> bool:

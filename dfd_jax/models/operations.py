@@ -59,7 +59,16 @@ def grouped_conv(
     x: Float[Array, "b h w g c"], kernel: Float[Array, "k k c _"]
 ) -> Float[Array, "b h w g _"]:
     """A convolution of each of g groups of channels with its own odd kernel, as wide as the map."""
-    return _choose(convolution.grouped_conv, library_grouped_conv, (), x, kernel)
+    (*sides, groups, channels), around = x.shape, len(kernel) // 2
+    y = jax.lax.conv_general_dilated(
+        x.reshape(*sides, groups * channels),
+        kernel,
+        (1, 1),
+        ((around, around), (around, around)),
+        dimension_numbers=AXES,
+        feature_group_count=groups,
+    )
+    return y.reshape(*sides, groups, -1)
 
 
 def max_pool_3x3(x: Float[Array, "b h w c"]) -> Float[Array, "b h2 w2 c"]:
@@ -97,22 +106,6 @@ def library_depthwise_conv(
         dimension_numbers=AXES,
         feature_group_count=x.shape[-1],
     )
-
-
-def library_grouped_conv(
-    x: Float[Array, "b h w g c"], kernel: Float[Array, "k k c _"]
-) -> Float[Array, "b h w g _"]:
-    """`grouped_conv` by XLA's own grouped convolution."""
-    (*sides, groups, channels), around = x.shape, len(kernel) // 2
-    y = jax.lax.conv_general_dilated(
-        x.reshape(*sides, groups * channels),
-        kernel,
-        (1, 1),
-        ((around, around), (around, around)),
-        dimension_numbers=AXES,
-        feature_group_count=groups,
-    )
-    return y.reshape(*sides, groups, -1)
 
 
 def library_max_pool_3x3(x: Float[Array, "b h w c"]) -> Float[Array, "b h2 w2 c"]:

@@ -14,8 +14,8 @@ from dfd_jax.models.layers import Conv, ConvTranspose
 SHAPES = {  # side, kernel, stride, padding: of each form
     "product of patches": (8, 3, 1, (1, 1)),
     "product of strided patches": (9, 3, 2, (0, 1)),
-    "product of pixels": (24, 1, 1, (0, 0)),
-    "product of every other pixel": (35, 1, 2, (0, 0)),
+    "pixels": (24, 1, 1, (0, 0)),
+    "every other pixel": (35, 1, 2, (0, 0)),
     "padded pixels": (20, 1, 1, (1, 1)),
     "sub-pixel": (40, 4, 2, (1, 1)),
     "odd side": (41, 4, 2, (1, 1)),
@@ -74,7 +74,6 @@ OPERATIONS = {  # arguments, and which of the library's operations an accelerato
     "conv, small": (operations.conv, [(2, 4, 4, 4), (3, 3, 4, 8), 1, (1, 1)]),
     "conv, pixels": (operations.conv, [(2, 32, 32, 4), (1, 1, 4, 8)]),
     "depthwise_conv": (operations.depthwise_conv, [(2, 9, 8, 5), (3, 3, 1, 5), 2]),
-    "grouped_conv": (operations.grouped_conv, [(2, 9, 8, 3, 4), (5, 5, 4, 18)]),
     "max_pool_3x3": (operations.max_pool_3x3, [(2, 9, 8, 5)]),
 }
 

@@ -2,9 +2,8 @@
 
 Measured on one core with AVX-512, ms:
 
-    1x1, 728 → 728 channels, 19x19 pixels            as a convolution 3.5     as a product 2.6
-    3x3, 1024 → 1024, 4x4: input gradient                            78                     5
-    3x3, 128 → 128 channels, 16x16, batch 8                         5.6        Winograd    3.2
+    3x3, 1024 → 1024, 4x4: input gradient    as a convolution 78     as a product 5
+    3x3, 128 → 128 channels, 16x16, batch 8                 5.6      Winograd   3.2
 """
 
 import jax
@@ -27,22 +26,12 @@ def conv(
     """`operations.conv` in the cheapest of its forms."""
     size, sides = kernel.shape[0], x.shape[1:3]
     rows, columns = ((side + sum(padding) - size) // stride + 1 for side in sides)
-    if x.shape[0] * rows * columns <= SMALL or (size == 1 and not any(padding)):
+    if x.shape[0] * rows * columns <= SMALL:
         return _product(x, kernel, stride, padding)
     is_same = stride == 1 and size == 3 and padding == (1, 1)
     if is_same and x.dtype == jnp.float32 and min(kernel.shape[2:]) >= WIDE:
         return _winograd(x, kernel)
     return _plain(x, kernel, stride, padding)
-
-
-def grouped_conv(
-    x: Float[Array, "b h w g c"], kernel: Float[Array, "k k c _"]
-) -> Float[Array, "b h w g _"]:
-    """`operations.grouped_conv` as one convolution after the other."""
-    groups, around = x.shape[-2], (len(kernel) // 2, len(kernel) // 2)
-    kernels = jnp.split(kernel, groups, -1)
-    each = [_plain(x[..., g, :], kernels[g], 1, around) for g in range(groups)]
-    return jnp.stack(each, -2)
 
 
 def _plain(x: Array, kernel: Array, stride: int, padding: tuple[int, int]) -> Array:
