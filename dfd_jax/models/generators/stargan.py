@@ -12,10 +12,10 @@ import jax.numpy as jnp
 from flax import struct
 from jaxtyping import Array, Float, Int
 
+from dfd_jax.data.faces import HAIR_COLOURS
 from dfd_jax.models.frozen import FrozenGenerator
 from dfd_jax.models.layers import Conv, ConvTranspose, InstanceNorm
 
-HAIR_COLOURS = ("Black_Hair", "Blond_Hair", "Brown_Hair", "Gray_Hair")
 LEAKY_SLOPE = 0.01
 
 
