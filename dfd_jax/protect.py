@@ -175,11 +175,10 @@ def _refuse_to_overwrite(
 
 
 def _parser() -> argparse.ArgumentParser:
-    display = (__doc__ or "").partition("\n\n")[2]
     parser = argparse.ArgumentParser(
         "python -m dfd_jax.protect",
         usage="%(prog)s INPUT... OUTPUT (--workdir W | --network FILE) [options]",
-        description=display,
+        description=(__doc__ or "").partition("\n\n")[2],
     )
     add = parser.add_argument
     add(
@@ -192,12 +191,8 @@ def _parser() -> argparse.ArgumentParser:
     add("--network", help="a perturber's .safetensors file, or zoo:NAME")
     add("--list", metavar="FILE", help="a text file with one path per line, instead of INPUT")
     add("--root", default=".", help="folder to which the paths of --list are relative (default: .)")
-    add(
-        "--format",
-        choices=("png", "jpeg"),
-        default="png",
-        help="format of photos (default png, which is exact); videos keep theirs",
-    )
+    formats = "format of photos (default png, which is exact); videos keep theirs"
+    add("--format", choices=("png", "jpeg"), default="png", help=formats)
     add("--quality", type=_quality, default=98, help="JPEG quality, 1 to 100 (default 98)")
     add(
         "--video_quality",
@@ -215,18 +210,10 @@ def _parser() -> argparse.ArgumentParser:
         "With width,height instead of side: the square around that rectangle. Default: the largest "
         "centred square",
     )
-    add(
-        "--keep_metadata",
-        action="store_true",
-        help="keep EXIF and tags such as GPS (default: drop them)",
-    )
+    metadata = "keep EXIF and tags such as GPS (default: drop them)"
+    add("--keep_metadata", action="store_true", help=metadata)
     add("--overwrite", action="store_true", help="protect all files again; replace files in OUTPUT")
-    add(
-        "--batch",
-        type=_positive,
-        default=16,
-        help="photos or frames per batch (default 16)",
-    )
+    add("--batch", type=_positive, default=16, help="photos or frames per batch (default 16)")
     add(
         "--workers",
         type=_positive,
@@ -251,18 +238,17 @@ def _positive(text: str) -> int:
 
 
 def _video_quality(text: str) -> int:
-    if text == "lossless":
-        return LOSSLESS
-    value = int(text)
-    if not 1 <= value <= 51:
-        raise argparse.ArgumentTypeError(f"found {value}, expected 1 to 51, or lossless")
-    return value
+    return LOSSLESS if text == "lossless" else _within(text, 51, "1 to 51, or lossless")
 
 
 def _quality(text: str) -> int:
+    return _within(text, 100, "1 to 100")
+
+
+def _within(text: str, largest: int, expected: str) -> int:
     value = int(text)
-    if not 1 <= value <= 100:
-        raise argparse.ArgumentTypeError(f"found {value}, expected 1 to 100")
+    if not 1 <= value <= largest:
+        raise argparse.ArgumentTypeError(f"found {value}, expected {expected}")
     return value
 
 

@@ -26,21 +26,29 @@ def attribute_rows(
 
     ValueError if the file is missing or malformed, or an attribute is not in it.
     """
-    lines = _lines(path)
-    if len(lines) < 3 or not lines[0].strip().isdecimal():
-        raise ValueError(f"{path}: does not start with the number of photos and attribute names")
-    known = tuple(lines[1].split())
+    known, lines = read_list(path)
     check_known(attribute_names, known, str(path))
-    if len(lines) - 2 != int(lines[0]):
-        raise ValueError(f"{path}: says {int(lines[0])} photos and lists {len(lines) - 2}")
     columns = [1 + known.index(n) if n in known else None for n in attribute_names]
     rows = {}
-    for line in lines[2:]:
+    for line in lines:
         fields = line.split()
         if len(fields) != 1 + len(known):
             raise ValueError(f"{path}: expected a name and {len(known)} labels, found {line!r}")
         rows[fields[0]] = tuple(c is not None and fields[c] == "1" for c in columns)
     return rows
+
+
+def read_list(path: pathlib.Path) -> tuple[tuple[str, ...], list[str]]:
+    """The names of a list's columns, and its lines for each photo.
+
+    ValueError if the file is missing, or does not start with its number of photos and the names.
+    """
+    lines = _lines(path)
+    if len(lines) < 2 or not lines[0].strip().isdecimal():
+        raise ValueError(f"{path}: does not start with the number of photos and column names")
+    if len(lines) - 2 != int(lines[0]):
+        raise ValueError(f"{path}: says {int(lines[0])} photos and lists {len(lines) - 2}")
+    return tuple(lines[1].split()), lines[2:]
 
 
 def check_known(names: tuple[str, ...], known: tuple[str, ...], where: str) -> None:

@@ -46,8 +46,3 @@ class FacePhotos(NamedTuple):
     def crops_of(self, sizes: Sequence[int]) -> Crops:
         """Every crop at each of these sizes."""
         return {size: self.crops(size) for size in sizes}
-
-
-def crop_of(photo: Pixels, box: Box) -> Pixels:
-    """A view of the pixels in the box."""
-    return photo[box.top : box.top + box.side, box.left : box.left + box.side]

@@ -14,13 +14,8 @@ import numpy as np
 from jaxtyping import Float, UInt8
 
 SPLITS = ("train", "valid", "test", "all")
-ATTRIBUTES = (
-    "Black_Hair",
-    "Blond_Hair",
-    "Brown_Hair",
-    "Male",
-    "Young",
-)  # the StarGAN authors' five
+# the StarGAN authors' five
+ATTRIBUTES = ("Black_Hair", "Blond_Hair", "Brown_Hair", "Male", "Young")
 HAIR_COLOURS = ("Black_Hair", "Blond_Hair", "Brown_Hair", "Gray_Hair")
 
 

@@ -77,8 +77,8 @@ def read_rgb(
     UnreadableImage if the file is missing, broken, no image, or too large to be a photo.
     """
     content = _bytes(path) if content is None else content
-    plain = jpeg.plain_size(content) if content else None
-    pixels = jpeg.decode(content, plain) if content and plain else None
+    plain = jpeg.plain_size(content)
+    pixels = jpeg.decode(content, plain) if plain else None
     if pixels is not None:
         return pixels
     with _opened(path, content) as image:
@@ -101,8 +101,8 @@ def read_square(
     of the whole photo. UnreadableImage as in `read_rgb`.
     """
     content = _bytes(path) if content is None else content
-    plain = jpeg.plain_size(content) if content else None
-    if content and plain:
+    plain = jpeg.plain_size(content)
+    if plain:
         box = centre_box(*plain, crop)
         scale = _scale(box.side, size) if reduced else 1
         pixels = jpeg.decode(content, plain, scale)
@@ -123,8 +123,8 @@ def read_square(
 def read_photo(path: str | os.PathLike[str], content: bytes | None = None) -> Photo:
     """Like `read_rgb`, with all that a faithful copy of the file needs."""
     content = _bytes(path) if content is None else content
-    plain = jpeg.plain_size(content) if content and jpeg.is_bare(content) else None
-    pixels = jpeg.decode(content, plain) if content and plain else None
+    plain = jpeg.plain_size(content) if jpeg.is_bare(content) else None
+    pixels = jpeg.decode(content, plain) if plain else None
     if pixels is not None:
         return Photo(pixels, alpha=None, icc_profile=None, exif=None, format="JPEG")
     with _opened(path, content) as image:
@@ -148,17 +148,27 @@ def list_images(
     A photo is a file with one of the `suffixes` in either case; hidden files and folders are left
     out. ValueError if `root` is not a folder.
     """
+    photos = []
+    for folder, files in walk_visible(root):
+        photos += [folder / name for name in files if has_suffix(name, suffixes)]
+    return sorted(path.relative_to(root).as_posix() for path in photos)
+
+
+def walk_visible(root: str | os.PathLike[str]) -> Iterator[tuple[pathlib.Path, list[str]]]:
+    """A folder and those below it, but for hidden ones, each with its files' names.
+
+    ValueError if `root` is not a folder.
+    """
     if not os.path.isdir(root):
         raise ValueError(f"{os.fspath(root)}: not a folder")
-    found = []
     for folder, subfolders, files in os.walk(root):
         subfolders[:] = [name for name in subfolders if not name.startswith(".")]
-        found += [
-            pathlib.Path(folder, name).relative_to(root).as_posix()
-            for name in files
-            if not name.startswith(".") and pathlib.Path(name).suffix.lower() in suffixes
-        ]
-    return sorted(found)
+        yield pathlib.Path(folder), files
+
+
+def has_suffix(name: str, suffixes: frozenset[str]) -> bool:
+    """Whether a file's name has one of the suffixes, in either case, and is not hidden."""
+    return not name.startswith(".") and pathlib.PurePath(name).suffix.lower() in suffixes
 
 
 def centre_box(height: int, width: int, crop: int | None = None) -> Box:
@@ -204,29 +214,30 @@ def cropped(
     return pixels[top : top + side, left : left + side]
 
 
+def _bytes(path: str | os.PathLike[str]) -> bytes:
+    """A file's content. UnreadableImage if it cannot be read."""
+    try:
+        return pathlib.Path(path).read_bytes()
+    except OSError as error:
+        reason = "a folder, not a file" if os.path.isdir(path) else error.strerror or str(error)
+        is_missing = isinstance(error, FileNotFoundError)
+        raise UnreadableImage(path, "no such file" if is_missing else reason) from error
+
+
 @contextmanager
-def _opened(path: str | os.PathLike[str], content: bytes | None = None) -> Iterator[Image.Image]:
+def _opened(path: str | os.PathLike[str], content: bytes) -> Iterator[Image.Image]:
     """An open image; whatever goes wrong with it in the block becomes an UnreadableImage."""
     _silence_pillow()
     try:
-        with (
-            open(path, "rb") if content is None else io.BytesIO(content) as file,
-            Image.open(file) as image,
-        ):
+        with Image.open(io.BytesIO(content)) as image:
             yield image
     except UnreadableImage:
         raise
+    except UnidentifiedImageError as error:
+        raise UnreadableImage(path, "not an image" if content else "an empty file") from error
     except Exception as error:  # broken files make Pillow's decoders raise nearly anything
-        raise UnreadableImage(path, _reason(path, content, error)) from error
-
-
-def _bytes(path: str | os.PathLike[str]) -> bytes | None:
-    """A file's content. None if it cannot be read: whoever opens it then says why."""
-    try:
-        with open(path, "rb", buffering=0) as file:  # it is read at once
-            return file.readall()
-    except OSError:
-        return None
+        reason = f"cannot be decoded: {error or type(error).__name__}"
+        raise UnreadableImage(path, reason) from error
 
 
 def _scale(side: int, size: int) -> int:
@@ -263,30 +274,15 @@ def _silence_pillow() -> None:
             warnings.filterwarnings("ignore", module=_FROM_PILLOW.pattern)
 
 
-def _reason(path: str | os.PathLike[str], content: bytes | None, error: Exception) -> str:
-    if isinstance(error, FileNotFoundError):
-        return "no such file"
-    if isinstance(error, IsADirectoryError) or os.path.isdir(path):
-        return "a folder, not a file"
-    if isinstance(error, UnidentifiedImageError):
-        size = os.path.getsize(path) if content is None else len(content)
-        return "not an image" if size else "an empty file"
-    if isinstance(error, OSError) and error.strerror:
-        return error.strerror
-    return f"cannot be decoded: {error or type(error).__name__}"
-
-
 def _rgb(image: Image.Image, path: str | os.PathLike[str]) -> Image.Image:
     if image.mode == "RGB":
         return image  # convert would copy it
     if image.mode.startswith("I") or image.mode == "F":
         return _eight_bit(np.asarray(image), path).convert("RGB")
-    if image.mode == "P":  # a palette may hold RGBA, and its transparent entry may be half so
+    if image.mode in ("P", "RGBa"):  # a palette may hold RGBA, and a half transparent entry
         return image.convert("RGBA").convert("RGB")
     if image.mode == "La":
         return image.convert("LA").convert("RGB")
-    if image.mode == "RGBa":
-        return image.convert("RGBA").convert("RGB")
     return image.convert("RGB")
 
 
@@ -297,8 +293,8 @@ def _eight_bit(levels: np.ndarray, path: str | os.PathLike[str]) -> Image.Image:
     """
     lowest, highest = levels.min(), levels.max()
     if not (lowest >= 0 and highest <= 65535):  # NaN lands here too
-        found = f"{lowest:g} … {highest:g}"
-        raise UnreadableImage(path, f"grey levels {found} do not fit into 16 bits")
+        levels_seen = f"{lowest:g} … {highest:g}"
+        raise UnreadableImage(path, f"grey levels {levels_seen} do not fit into 16 bits")
     if levels.dtype.kind == "f" and highest <= 1:
         levels = np.round(levels * 255)
     elif highest > 255 or levels.dtype.itemsize == 2:

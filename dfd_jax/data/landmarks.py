@@ -19,6 +19,7 @@ from collections.abc import Mapping
 import numpy as np
 from jaxtyping import Float, Float32
 
+from dfd_jax.data import celeba
 from dfd_jax.data.faces import Face, FaceSource
 from dfd_jax.data.images import Box, centre_box
 
@@ -43,20 +44,18 @@ def read_landmarks(root: str | os.PathLike[str]) -> dict[str, Points] | None:
     path = pathlib.Path(root, LIST)
     if not path.is_file():
         return None
-    lines = [line for line in path.read_text(encoding="utf-8-sig").splitlines() if line.strip()]
-    if len(lines) < 2 or not lines[0].strip().isdecimal():
-        raise ValueError(f"{path}: does not start with the number of photos and column names")
-    if tuple(lines[1].split()) != COLUMNS:
-        raise ValueError(f"{path}: expected the columns {' '.join(COLUMNS)}, found {lines[1]!r}")
-    if len(lines) - 2 != int(lines[0]):
-        raise ValueError(f"{path}: says {int(lines[0])} photos and lists {len(lines) - 2}")
-    found: dict[str, Points] = {}
-    for line in lines[2:]:
+    columns, lines = celeba.read_list(path)
+    if columns != COLUMNS:
+        raise ValueError(
+            f"{path}: expected the columns {' '.join(COLUMNS)}, found {' '.join(columns)}"
+        )
+    points: dict[str, Points] = {}
+    for line in lines:
         name, *numbers = line.split()
-        if name in found:
+        if name in points:
             raise ValueError(f"{path}: lists {name} twice; remove one of its lines")
-        found[name] = _points(path, line, numbers)
-    return found
+        points[name] = _points(path, line, numbers)
+    return points
 
 
 def _points(path: pathlib.Path, line: str, numbers: list[str]) -> Points:

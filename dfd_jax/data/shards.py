@@ -92,14 +92,14 @@ def open_photos(folder: str | os.PathLike[str]) -> Photos:
 
 def list_shards(folder: str | os.PathLike[str]) -> list[pathlib.Path]:
     """The shards in a folder, sorted. ValueError if some of a numbered set are missing."""
-    found = sorted(pathlib.Path(folder).glob(f"*{SUFFIX}"))
-    for path in found:
+    shards = sorted(pathlib.Path(folder).glob(f"*{SUFFIX}"))
+    for path in shards:
         number = re.search(r"-of-(\d+)$", path.stem)
         if number and len(list(path.parent.glob(f"*-of-{number[1]}{SUFFIX}"))) != int(number[1]):
             raise ValueError(
                 f"{folder}: there are not all of the {int(number[1])} shards; copy it anew"
             )
-    return found
+    return shards
 
 
 def read_shards(paths: Sequence[pathlib.Path]) -> list[Packed]:

@@ -86,8 +86,8 @@ def read_tfds(asked: str) -> list[Packed]:
         raise ValueError(f"found tfds:{asked}, expected tfds:NAME/SPLIT, such as tfds:celeb_a/test")
     builder = open_builder(name, split, os.environ.get("TFDS_DATA_DIR"))
     if "image" not in builder.info.features:
-        found = ", ".join(builder.info.features)
-        raise ValueError(f"{name} has no feature called image; it has {found}")
+        features = ", ".join(builder.info.features)
+        raise ValueError(f"{name} has no feature called image; it has {features}")
     skip = importlib.import_module("tensorflow_datasets").decode.SkipDecoding()
     records = _Images(builder.as_data_source(split, decoders={"image": skip}))
     path = pathlib.Path(builder.data_path)

@@ -99,11 +99,11 @@ def open_video(path: Path) -> Iterator[InputContainer]:
 
 def video_stream(source: InputContainer, path: Path) -> VideoStream:
     """The file's first moving picture (a cover is none). UnreadableImage if there is none."""
-    found = video_streams(source)
-    if not found:
+    streams = video_streams(source)
+    if not streams:
         raise UnreadableImage(path, "holds no video")
-    found[0].thread_type = "AUTO"
-    return found[0]
+    streams[0].thread_type = "AUTO"
+    return streams[0]
 
 
 def video_streams(source: InputContainer) -> list[VideoStream]:
@@ -168,9 +168,9 @@ def display_matrix(frame: av.VideoFrame) -> tuple[int, ...] | None:
     """The frame's display matrix, 9 numbers; None if it is stored upright."""
     side_data: Any = frame.side_data  # PyAV's annotations do not fit this class of its own
     for index in range(len(side_data)):
-        found = side_data[index]
-        if found.type.name == "DISPLAYMATRIX":
-            return tuple(np.frombuffer(bytes(found), np.int32).tolist())
+        entry = side_data[index]
+        if entry.type.name == "DISPLAYMATRIX":
+            return tuple(np.frombuffer(bytes(entry), np.int32).tolist())
     return None
 
 

@@ -35,19 +35,20 @@ from dfd_jax.data.video_files import (
 
 Change = Callable[[Iterator[Pixels]], Iterator[Pixels]]
 
-# suffix → container, and the encoder for sources whose own codec is not in _SAME_CODEC
-CONTAINERS = {
-    ".mp4": ("mp4", "libx264"),
-    ".m4v": ("mp4", "libx264"),
-    ".mov": ("mov", "libx264"),
-    ".mkv": ("matroska", "libx264"),
-    ".webm": ("webm", "libvpx-vp9"),
-    ".avi": ("avi", "mpeg4"),
+CONTAINERS = {  # by suffix
+    ".mp4": "mp4",
+    ".m4v": "mp4",
+    ".mov": "mov",
+    ".mkv": "matroska",
+    ".webm": "webm",
+    ".avi": "avi",
 }
 UNWRITABLE = frozenset({".mpg", ".mpeg", ".wmv", ".flv", ".3gp", ".ts", ".mts", ".m2ts", ".ogv"})
 LOSSLESS = 0  # as a quality
 
+# encoders by the source's codec; others are encoded by the container's, else by libx264
 _SAME_CODEC = {"h264": "libx264", "hevc": "libx265", "vp9": "libvpx-vp9"}
+_USUAL = {"webm": "libvpx-vp9", "avi": "mpeg4"}
 _SMALLEST_X265 = 64  # x265 4.2 writes beyond its memory for pictures smaller than its blocks
 _QP_TO_LAMBDA = 118  # FFmpeg's unit of quality
 _EXACT = {"webm": "libvpx-vp9", "avi": "ffv1"}  # the encoder of lossless RGB; else libx264rgb
@@ -99,7 +100,11 @@ def rewrite_video(
     is_quicktime = container in ("mp4", "mov")
     flags = {"movflags": "+faststart" + "+use_metadata_tags" * keep_metadata}
     with open_video(source) as reading:
-        stream = _only_video(reading, source)
+        stream, count = video_stream(reading, source), len(video_streams(reading))
+        if count > 1:
+            raise ValueError(
+                f"holds {count} videos, of which only one could be protected; split it"
+            )
         with open_video(source) as peeking:
             first = first_frame(peeking, video_stream(peeking, source), source)
         with (
@@ -176,12 +181,12 @@ class _Clock:
         self._last: int | None = None
 
     def time_of(self, frame: av.VideoFrame) -> int:
-        found = None if self._is_counting else frame.pts
+        time = None if self._is_counting else frame.pts
         if self._last is None:
-            self._last = found or 0
+            self._last = time or 0
         else:
             expected = self._last + self._step
-            self._last = max(expected if found is None else found, self._last + 1)
+            self._last = max(expected if time is None else time, self._last + 1)
         return self._last
 
 
@@ -220,10 +225,10 @@ def _add_encoder(
 
 
 def _encoder_name(container: str, codec: str, is_exact: bool, is_tiny: bool) -> str:
-    usual = next(encoder for name, encoder in CONTAINERS.values() if name == container)
     if is_exact:
         return _EXACT.get(container, "libx264rgb")
-    if container == "webm" or (container == "avi" and codec == "vp9"):
+    usual = _USUAL.get(container, "libx264")
+    if container == "webm" or (container, codec) == ("avi", "vp9"):
         return usual
     return "libx264" if is_tiny and codec == "hevc" else _SAME_CODEC.get(codec, usual)
 
@@ -232,7 +237,7 @@ def _pix_fmt(
     encoder: av.Codec, first: av.VideoFrame, width: int, height: int, is_exact: bool
 ) -> str:
     """The source's pixel format, or the nearest that the encoder has and that fits the size."""
-    formats = [found.name for found in encoder.video_formats or []]
+    formats = [known.name for known in encoder.video_formats or []]
     if is_exact:
         return next(name for name in _RGB if name in formats)
     wanted = first.format.name
@@ -254,11 +259,21 @@ def _changed(
     lose by being taken to RGB and back (up to 39 levels at edges of a portrait's video). So only
     the difference takes that way; where there is none, the frame stays as it was.
     """
+
+    def as_frame(pixels: Pixels) -> av.VideoFrame:
+        frame = av.VideoFrame.from_ndarray(as_stored(pixels, original), format="rgb24")
+        return _tagged(frame, encoder)
+
     if encoder.pix_fmt in _RGB:
-        return _as_encoded(as_stored(after, original), encoder)
-    base = _reformatted(original, encoder).to_ndarray()
-    old, new = (
-        _as_encoded(as_stored(pixels, original), encoder).to_ndarray() for pixels in (before, after)
+        frame = av.VideoFrame.from_ndarray(as_stored(after, original), format="rgb24")
+        return frame.reformat(format=encoder.pix_fmt)
+    base, old, new = (
+        frame.reformat(
+            format=encoder.pix_fmt,
+            interpolation=CAREFUL,
+            dst_color_range=encoder.codec_context.color_range,
+        ).to_ndarray()
+        for frame in (original, as_frame(before), as_frame(after))
     )
     assert encoder.format is not None
     bits = encoder.format.components[0].bits
@@ -268,21 +283,6 @@ def _changed(
     np.clip(moved, 0, 2**bits - 1, out=moved)
     levels: Any = moved.astype(base.dtype)
     return _tagged(av.VideoFrame.from_ndarray(levels, format=encoder.format.name), encoder)
-
-
-def _as_encoded(pixels: Pixels, encoder: VideoStream) -> av.VideoFrame:
-    """RGB in the encoder's colours."""
-    frame = av.VideoFrame.from_ndarray(pixels, format="rgb24")
-    if encoder.pix_fmt in _RGB:
-        return frame.reformat(format=encoder.pix_fmt)
-    return _reformatted(_tagged(frame, encoder), encoder)
-
-
-def _reformatted(frame: av.VideoFrame, encoder: VideoStream) -> av.VideoFrame:
-    color_range = encoder.codec_context.color_range
-    return frame.reformat(
-        format=encoder.pix_fmt, interpolation=CAREFUL, dst_color_range=color_range
-    )
 
 
 def _tagged(frame: av.VideoFrame, encoder: VideoStream) -> av.VideoFrame:
@@ -311,21 +311,10 @@ def _add_copies(
             left_out.append(f"stream {other.index}: {what} ({error})")
             continue
         copy.disposition = other.disposition
-        kept = other.metadata if keep_metadata else _language(other)
-        copy.metadata.update(kept)
+        tags = other.metadata.items()
+        copy.metadata.update({k: v for k, v in tags if keep_metadata or k == "language"})
         copies[other.index] = copy
     return copies, left_out
-
-
-def _language(stream: Stream) -> dict[str, str]:
-    return {name: value for name, value in stream.metadata.items() if name == "language"}
-
-
-def _only_video(reading: InputContainer, path: Path) -> VideoStream:
-    count = len(video_streams(reading))
-    if count > 1:
-        raise ValueError(f"holds {count} videos, of which only one could be protected; split it")
-    return video_stream(reading, path)
 
 
 def _container(path: pathlib.Path) -> str:
@@ -333,7 +322,7 @@ def _container(path: pathlib.Path) -> str:
     if suffix not in CONTAINERS:
         known = " ".join(sorted(CONTAINERS))
         raise ValueError(f"cannot write {suffix} videos, only {known}; convert it first")
-    return CONTAINERS[suffix][0]
+    return CONTAINERS[suffix]
 
 
 @contextmanager

@@ -21,7 +21,9 @@ from dfd_jax.data.images import (
     UnreadableImage,
     centre_box,
     crop_resize,
+    has_suffix,
     read_rgb,
+    walk_visible,
 )
 from dfd_jax.data.video_files import USUAL_RATE, Pixels, read_frames, read_info
 
@@ -61,16 +63,13 @@ def list_videos(root: str | os.PathLike[str]) -> list[str]:
     A video is a file with one of VIDEO_SUFFIXES in either case or a folder with two pictures or
     more; hidden ones are left out. ValueError if `root` is not a folder.
     """
-    if not os.path.isdir(root):
-        raise ValueError(f"{os.fspath(root)}: not a folder")
-    found = []
-    for folder, subfolders, files in os.walk(root):
-        subfolders[:] = [name for name in subfolders if not name.startswith(".")]
-        here = pathlib.Path(folder)
-        found += [here / name for name in files if _has_suffix(name, VIDEO_SUFFIXES)]
-        if here != pathlib.Path(root) and sum(_has_suffix(n, FRAME_SUFFIXES) for n in files) > 1:
-            found.append(here)
-    return sorted(path.relative_to(root).as_posix() for path in found)
+    videos: list[pathlib.Path] = []
+    for folder, files in walk_visible(root):
+        videos += [folder / name for name in files if has_suffix(name, VIDEO_SUFFIXES)]
+        pictures = sum(has_suffix(name, FRAME_SUFFIXES) for name in files)
+        if folder != pathlib.Path(root) and pictures > 1:
+            videos.append(folder)
+    return sorted(path.relative_to(root).as_posix() for path in videos)
 
 
 def middle(frames: Frames) -> int:
@@ -94,7 +93,6 @@ class VideoFaces:
         split: str = "train",
         seed: int = 0,
         attribute_names: Sequence[str] = ATTRIBUTES,
-        fractions: tuple[float, float, float] = (0.8, 0.1, 0.1),
         *,
         choose: Choose = middle,
         size: int = 256,
@@ -104,14 +102,14 @@ class VideoFaces:
         self.attribute_names, self.known_names = tuple(attribute_names), ()
         self._choose, self._size, self._candidates = choose, size, candidates
         self._root = pathlib.Path(root)
-        found = _videos(self._root)
-        if not found:
+        videos = _videos(self._root)
+        if not videos:
             raise ValueError(f"{self._root}: no video in it or below (looked for {KINDS})")
-        splits = _splits(list(found), seed, fractions)
-        self._videos = [(n, v) for n, v in found.items() if split in ("all", splits[n])]
+        splits = _splits(list(videos), seed)
+        self._videos = [(n, v) for n, v in videos.items() if split in ("all", splits[n])]
         if not self._videos:
             raise ValueError(
-                f"{self._root}: none of its {len(found)} videos falls into the split {split!r}; "
+                f"{self._root}: none of its {len(videos)} videos falls into the split {split!r}; "
                 "add videos or use the split 'all'"
             )
 
@@ -159,23 +157,22 @@ def _videos(root: pathlib.Path) -> dict[str, _Video]:
         if (root / folder).is_dir():
             names = list_videos(root / folder)
             files |= {stem(name): root / folder / name for name in names}
-    found = {}
+    clips = {}
     for track in sorted(tracks.rglob("*.txt")):
         name = track.relative_to(tracks).with_suffix("").as_posix()
         whole = name.rpartition("/")[0]
         if name in files:
-            found[name] = _Video(files[name], track)
+            clips[name] = _Video(files[name], track)
         elif whole in files or whole.rpartition("/")[2] in files:
             path = files.get(whole) or files[whole.rpartition("/")[2]]
-            found[name] = _Video(path, track, is_whole=True)
-    return found
+            clips[name] = _Video(path, track, is_whole=True)
+    return clips
 
 
-def _splits(names: list[str], seed: int, fractions: tuple[float, float, float]) -> dict[str, str]:
+def _splits(names: list[str], seed: int) -> dict[str, str]:
     speakers = {name: voxceleb.speaker_of(name) for name in names}
     is_official = not voxceleb.TEST_SPEAKERS.isdisjoint(speakers.values())
-    if is_official:
-        fractions = (1 - fractions[1], fractions[1], 0.0)
+    fractions = (0.9, 0.1, 0.0) if is_official else (0.8, 0.1, 0.1)
     return {
         name: "test"
         if is_official and speaker in voxceleb.TEST_SPEAKERS
@@ -187,7 +184,7 @@ def _splits(names: list[str], seed: int, fractions: tuple[float, float, float]) 
 def _frames(path: str | os.PathLike[str]) -> Iterator[Pixels]:
     if not os.path.isdir(path):
         return read_frames(path)
-    names = [name for name in os.listdir(path) if _has_suffix(name, FRAME_SUFFIXES)]
+    names = [name for name in os.listdir(path) if has_suffix(name, FRAME_SUFFIXES)]
     if not names:
         raise UnreadableImage(path, "a folder without pictures, not a video")
     return (read_rgb(pathlib.Path(path, name)) for name in sorted(names, key=_in_counting_order))
@@ -223,11 +220,7 @@ def _in_counting_order(name: str) -> list[tuple[int, str]]:
     return [(int(part), "") if part.isdigit() else (-1, part) for part in re.split(r"(\d+)", name)]
 
 
-def _has_suffix(name: str, suffixes: frozenset[str]) -> bool:
-    return not name.startswith(".") and pathlib.PurePath(name).suffix.lower() in suffixes
-
-
 def stem(name: str) -> str:
     """A video's name without its suffix."""
     suffix = pathlib.PurePath(name).suffix
-    return name.removesuffix(suffix) if _has_suffix(name, VIDEO_SUFFIXES) else name
+    return name.removesuffix(suffix) if has_suffix(name, VIDEO_SUFFIXES) else name

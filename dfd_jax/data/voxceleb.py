@@ -88,8 +88,8 @@ def read_track(path: str | os.PathLike[str]) -> Track:
 
 def speaker_of(name: str) -> str | None:
     """The speaker in a name like id10001/7w0IBEWc9Qw/00001 or id10001#7w0IBEWc9Qw#00001#000.mp4."""
-    found = re.search(r"(?:^|/)(id\d{5})(?=[/#]|$)", name)
-    return found[1] if found else None
+    match = re.search(r"(?:^|/)(id\d{5})(?=[/#]|$)", name)
+    return match[1] if match else None
 
 
 def _overlaps(

@@ -34,7 +34,7 @@ def express(
     `points` are the landmarks (landmarks.LANDMARKS) in pixels. ValueError for another picture than
     square uint8, landmarks that are not finite, or units that are not 17 numbers in [0, 1].
     """
-    return _looked_up(pixels, points, units, Pose())
+    return move(pixels, points, units, Pose())
 
 
 def turn(
@@ -52,7 +52,7 @@ def turn(
     as in `express`, and for a scale that is not positive.
     """
     pose = Pose(yaw, pitch, roll, shift, scale)
-    return _looked_up(pixels, points, np.zeros(len(ACTION_UNITS), np.float32), pose)
+    return move(pixels, points, np.zeros(len(ACTION_UNITS), np.float32), pose)
 
 
 def move(
@@ -62,7 +62,21 @@ def move(
     pose: Pose,
 ) -> Pixels:
     """`express`, then `turn`, as sharp as one of them: the photo is looked up once."""
-    return _looked_up(pixels, points, units, pose)
+    _check(pixels, points, units, pose)
+    size = len(pixels)
+    face = warp_maps.locate(points, size)
+    places = face.places(_grid(size))
+    a, b = places[..., 0], places[..., 1]
+    if pose != Pose():
+        a, b = warp_maps.turned_back(face, pose, size, a, b)
+    intensities: dict[str, float] = dict(zip(ACTION_UNITS, units.tolist(), strict=True))
+    a, b, opening = warp_maps.mouth_closed(face, intensities, a, b)
+    a, b = warp_maps.lids_back(intensities, a, b)
+    a, b = warp_maps.pulled_back(face, intensities, a, b)
+    picture = _bilinear(pixels, *face.pixels(a, b))
+    if opening is not None:
+        picture += opening[..., None] * (_inside(pixels, points) - picture)
+    return np.clip(np.round(picture), 0, 255).astype(np.uint8)
 
 
 def expression_pair(example: Example, rng: np.random.Generator) -> Example:
@@ -141,29 +155,6 @@ def _grid(size: int) -> Float32[np.ndarray, "s s 2"]:
     grid = np.stack([x, y], axis=-1)
     grid.flags.writeable = False
     return grid
-
-
-def _looked_up(
-    pixels: Pixels,
-    points: Float[np.ndarray, "5 2"],
-    units: Float[np.ndarray, "17"],
-    pose: Pose,
-) -> Pixels:
-    _check(pixels, points, units, pose)
-    size = len(pixels)
-    face = warp_maps.locate(points, size)
-    places = face.places(_grid(size))
-    a, b = places[..., 0], places[..., 1]
-    if pose != Pose():
-        a, b = warp_maps.turned_back(face, pose, size, a, b)
-    asked: dict[str, float] = dict(zip(ACTION_UNITS, units.tolist(), strict=True))
-    a, b, opening = warp_maps.mouth_closed(face, asked, a, b)
-    a, b = warp_maps.lids_back(asked, a, b)
-    a, b = warp_maps.pulled_back(face, asked, a, b)
-    picture = _bilinear(pixels, *face.pixels(a, b))
-    if opening is not None:
-        picture += opening[..., None] * (_inside(pixels, points) - picture)
-    return np.clip(np.round(picture), 0, 255).astype(np.uint8)
 
 
 def _check(

@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Float, UInt8
 
 from dfd_jax.data import images, saving
-from dfd_jax.data.face_photos import Crops, FacePhotos, Pixels, crop_of
+from dfd_jax.data.face_photos import Crops, FacePhotos, Pixels
 from dfd_jax.data.images import Box
 from dfd_jax.evaluation.results import NAN, Cost
 from dfd_jax.method import budget, channel, metrics, perceptual
@@ -61,7 +61,7 @@ def addition(deltas: Float[np.ndarray, "n r r 3"], bound: Budget) -> Change:
 
     def change(photo: Pixels, box: Box, i: int) -> Pixels:
         changed = photo.copy()
-        square = crop_of(changed, box)
+        square = images.cropped(changed, box)
         for rows, delta in channel.resize_strips(deltas[i], box.side):
             square[rows] = budget.apply_to_pixels(square[rows], delta, bound)
         return changed
@@ -92,7 +92,7 @@ def through_files(photos: FacePhotos, change: Change | None, sizes: Sequence[int
 
 
 def _cost_of_photo(photo: Pixels, read: Pixels, box: Box) -> PhotoCost:
-    before, after = crop_of(photo, box), crop_of(read, box)
+    before, after = images.cropped(photo, box), images.cropped(read, box)
     return PhotoCost(
         budget.linf_255(photo, read),
         float(np.sqrt(np.square(after.astype(float) - before).mean())),

@@ -42,11 +42,11 @@ def distance(
             f"photos are {a.shape} and {b.shape}, expected two equally many and equally large, "
             f"at least {SMALLEST} x {SMALLEST} pixels"
         )
-    net, found = network(), []
+    net, distances = network(), []
     for rows, count in padded_batches(len(a), batch_size):
         pairs = _distances(net, jnp.asarray(a[rows]), jnp.asarray(b[rows]))
-        found.append(np.asarray(pairs)[:count])
-    return np.concatenate(found) if found else np.zeros(0, np.float32)
+        distances.append(np.asarray(pairs)[:count])
+    return np.concatenate(distances) if distances else np.zeros(0, np.float32)
 
 
 def description() -> dict[str, Any]:

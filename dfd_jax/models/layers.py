@@ -56,25 +56,6 @@ class Conv(nn.Module):
         return y if bias is None else y + bias.astype(self.dtype)
 
 
-class LabelConv(nn.Module):
-    """A convolution, as wide as the map, of images with labels as planes of one value each beside
-    their channels. Odd kernel, no bias.
-    """
-
-    features: int
-    size: int
-    dtype: Any = jnp.float32
-
-    @nn.compact
-    def __call__(
-        self, x: Float[Array, "b h w c"], labels: Float[Array, "b n"]
-    ) -> Float[Array, "b h w features"]:
-        shape = (self.size, self.size, x.shape[-1] + labels.shape[-1], self.features)
-        kernel = self.param("kernel", nn.initializers.lecun_normal(), shape)
-        x, labels, kernel = (array.astype(self.dtype) for array in (x, labels, kernel))
-        return operations.conv_with_planes(x, labels, kernel)
-
-
 class ConvTranspose(nn.Module):
     """PyTorch's ConvTranspose2d with kernel 4, stride 2, padding 1, no bias: twice the sides."""
 

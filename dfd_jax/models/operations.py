@@ -16,7 +16,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from dfd_jax.models.cpu import convolution, depthwise, planes, pooling
+from dfd_jax.models.cpu import convolution, depthwise, pooling
 
 AXES = ("NHWC", "HWIO", "NHWC")
 Form = Callable[..., Array]  # of arrays, then of numbers and tuples that are static
@@ -30,13 +30,6 @@ def conv(
 ) -> Float[Array, "b h2 w2 d"]:
     """A convolution with a square kernel and `padding` zeros (before, after) rows and columns."""
     return _choose(convolution.conv, library_conv, (stride, padding), x, kernel)
-
-
-def conv_with_planes(
-    x: Float[Array, "b h w c"], values: Float[Array, "b n"], kernel: Float[Array, "k k c+n d"]
-) -> Float[Array, "b h w d"]:
-    """A convolution of a map and n planes of one value each, odd and as wide as the map."""
-    return _choose(planes.conv, library_conv_with_planes, (), x, values, kernel)
 
 
 def conv_transpose(
@@ -66,7 +59,16 @@ def grouped_conv(
     x: Float[Array, "b h w g c"], kernel: Float[Array, "k k c _"]
 ) -> Float[Array, "b h w g _"]:
     """A convolution of each of g groups of channels with its own odd kernel, as wide as the map."""
-    return _choose(convolution.grouped_conv, library_grouped_conv, (), x, kernel)
+    (*sides, groups, channels), around = x.shape, len(kernel) // 2
+    y = jax.lax.conv_general_dilated(
+        x.reshape(*sides, groups * channels),
+        kernel,
+        (1, 1),
+        ((around, around), (around, around)),
+        dimension_numbers=AXES,
+        feature_group_count=groups,
+    )
+    return y.reshape(*sides, groups, -1)
 
 
 def max_pool_3x3(x: Float[Array, "b h w c"]) -> Float[Array, "b h2 w2 c"]:
@@ -89,15 +91,6 @@ def library_conv(
     )
 
 
-def library_conv_with_planes(
-    x: Float[Array, "b h w c"], values: Float[Array, "b n"], kernel: Float[Array, "k k c+n d"]
-) -> Float[Array, "b h w d"]:
-    """`conv_with_planes` by XLA's own convolution, of the map with the planes written out."""
-    constant = jnp.broadcast_to(values[:, None, None], (*x.shape[:3], values.shape[-1]))
-    around = len(kernel) // 2
-    return library_conv(jnp.concatenate([x, constant], axis=-1), kernel, 1, (around, around))
-
-
 def library_depthwise_conv(
     x: Float[Array, "b h w c"],
     kernel: Float[Array, "k k 1 c"],
@@ -113,22 +106,6 @@ def library_depthwise_conv(
         dimension_numbers=AXES,
         feature_group_count=x.shape[-1],
     )
-
-
-def library_grouped_conv(
-    x: Float[Array, "b h w g c"], kernel: Float[Array, "k k c _"]
-) -> Float[Array, "b h w g _"]:
-    """`grouped_conv` by XLA's own grouped convolution."""
-    (*sides, groups, channels), around = x.shape, len(kernel) // 2
-    y = jax.lax.conv_general_dilated(
-        x.reshape(*sides, groups * channels),
-        kernel,
-        (1, 1),
-        ((around, around), (around, around)),
-        dimension_numbers=AXES,
-        feature_group_count=groups,
-    )
-    return y.reshape(*sides, groups, -1)
 
 
 def library_max_pool_3x3(x: Float[Array, "b h w c"]) -> Float[Array, "b h2 w2 c"]:

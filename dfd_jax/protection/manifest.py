@@ -142,15 +142,9 @@ def sha256_of(path: str | os.PathLike[str]) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-_FIELDS = tuple(field.name for field in dataclasses.fields(Record))
-
-
-_ENCODER = json.JSONEncoder(allow_nan=False)  # json.dumps would make one for each line
-
-
 def _line(record: Record, revision: int) -> str:
-    fields = {name: getattr(record, name) for name in _FIELDS}  # asdict would copy them all
-    return _ENCODER.encode(fields | {"revision": revision}) + "\n"
+    fields = dataclasses.asdict(record) | {"revision": revision}
+    return json.dumps(fields, allow_nan=False) + "\n"
 
 
 def _record(line: str) -> Record | None:

@@ -13,7 +13,6 @@ from typing import NamedTuple, TypeVar
 import numpy as np
 from jaxtyping import Float32, UInt8
 
-from dfd_jax.data import png
 from dfd_jax.data.images import Box, Photo, centre_box, read_photo, read_rgb
 from dfd_jax.data.saving import write_photo
 from dfd_jax.method.protector import Protector
@@ -125,9 +124,8 @@ class PhotoStream:
                 exif=photo.exif if options.keep_metadata else None,
             )
             written = path.read_bytes()
-            as_read = protected if png.holds(written, protected) else read_rgb(path, written)
             change = Change()
-            change.add(decoded.pixels, as_read, decoded.box)
+            change.add(decoded.pixels, read_rgb(path, written), decoded.box)
             output_sha256 = hashlib.sha256(written).hexdigest()
         except (ValueError, OSError) as error:
             return self._results.failed(file, error, decoded.input_sha256)

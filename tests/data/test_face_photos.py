@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from dfd_jax.data.face_photos import FacePhotos, crop_of
+from dfd_jax.data import images
+from dfd_jax.data.face_photos import FacePhotos
 from dfd_jax.data.faces import Face
 
 
@@ -18,7 +19,7 @@ def face_photos() -> FacePhotos:
 
 def test_a_crop_at_the_boxs_own_size_is_the_pixels_in_the_box(face_photos: FacePhotos) -> None:
     pairs = zip(face_photos.photos, face_photos.boxes, strict=True)
-    expected = [crop_of(photo, box) for photo, box in pairs]
+    expected = [images.cropped(photo, box) for photo, box in pairs]
     np.testing.assert_array_equal(face_photos.crops(24), expected)
 
 

@@ -9,14 +9,13 @@ import numpy as np
 import pytest
 
 from dfd_jax.models import operations
-from dfd_jax.models.cpu import planes
 from dfd_jax.models.layers import Conv, ConvTranspose
 
 SHAPES = {  # side, kernel, stride, padding: of each form
     "product of patches": (8, 3, 1, (1, 1)),
     "product of strided patches": (9, 3, 2, (0, 1)),
-    "product of pixels": (24, 1, 1, (0, 0)),
-    "product of every other pixel": (35, 1, 2, (0, 0)),
+    "pixels": (24, 1, 1, (0, 0)),
+    "every other pixel": (35, 1, 2, (0, 0)),
     "padded pixels": (20, 1, 1, (1, 1)),
     "sub-pixel": (40, 4, 2, (1, 1)),
     "odd side": (41, 4, 2, (1, 1)),
@@ -25,7 +24,6 @@ SHAPES = {  # side, kernel, stride, padding: of each form
 CENTRED = {  # side, kernel, channels in and out
     "Winograd": (24, 3, 32, 48),
     "Winograd, rows that fill no tile": (18, 3, 32, 32),
-    "one channel more": (20, 7, 3, 32),
     "few channels": (20, 5, 8, 6),
 }
 
@@ -75,9 +73,7 @@ OPERATIONS = {  # arguments, and which of the library's operations an accelerato
     "conv, strided": (operations.conv, [(2, 32, 32, 4), (4, 4, 4, 8), 2, (1, 1)]),
     "conv, small": (operations.conv, [(2, 4, 4, 4), (3, 3, 4, 8), 1, (1, 1)]),
     "conv, pixels": (operations.conv, [(2, 32, 32, 4), (1, 1, 4, 8)]),
-    "conv_with_planes": (operations.conv_with_planes, [(2, 16, 16, 3), (2, 5), (7, 7, 8, 32)]),
     "depthwise_conv": (operations.depthwise_conv, [(2, 9, 8, 5), (3, 3, 1, 5), 2]),
-    "grouped_conv": (operations.grouped_conv, [(2, 9, 8, 3, 4), (5, 5, 4, 18)]),
     "max_pool_3x3": (operations.max_pool_3x3, [(2, 9, 8, 5)]),
 }
 
@@ -138,15 +134,6 @@ def test_gradients_of_gradients_too(name):
         return jax.grad(penalty, (0, 1))(*arrays)
 
     assert_same(*(penalty_gradients(each) for each in (operation, operations.library_conv)))
-
-
-@pytest.mark.parametrize("height", [3, 7, 12])
-def test_planes_of_one_value_are_convolved_as_such(height):
-    values, kernel = random(2, 5), random(7, 7, 5, 4)
-    constant = jnp.broadcast_to(values[:, None, None], (2, height, 9, 5))
-    found = planes.conv_planes(values, kernel, height, 9)
-    expected = operations.library_conv(constant, kernel, 1, (3, 3))
-    np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-4)
 
 
 @pytest.mark.parametrize("side", [3, 16])

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 from jaxtyping import UInt8
 
-from dfd_jax.data.faces import Face
+from dfd_jax.data.faces import ATTRIBUTES, Face
 from dfd_jax.data.synthetic import eyes, geometry, hair, light, relief, scene, skin
 from dfd_jax.data.synthetic.geometry import Field, Relief, Shape, smoothstep
 from dfd_jax.data.synthetic.light import Light
@@ -112,13 +112,7 @@ class SyntheticFaces:
         count: int,
         seed: int = 0,
         size: int = 178,
-        attribute_names: Sequence[str] = (
-            "Black_Hair",
-            "Blond_Hair",
-            "Brown_Hair",
-            "Male",
-            "Young",
-        ),
+        attribute_names: Sequence[str] = ATTRIBUTES,
     ) -> None:
         attributes(FaceParameters(), attribute_names)
         self.count, self.seed, self.size = count, seed, size

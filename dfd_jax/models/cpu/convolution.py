@@ -2,10 +2,8 @@
 
 Measured on one core with AVX-512, ms:
 
-    1x1, 728 → 728 channels, 19x19 pixels            as a convolution 3.5     as a product 2.6
-    3x3, 1024 → 1024, 4x4: input gradient                            78                     5
-    3x3, 128 → 128 channels, 16x16, batch 8                         5.6        Winograd    3.2
-    7x7, 3 → 32, 64x64, batch 8                                    13.2   one channel more 4.1
+    3x3, 1024 → 1024, 4x4: input gradient    as a convolution 78     as a product 5
+    3x3, 128 → 128 channels, 16x16, batch 8                 5.6      Winograd   3.2
 """
 
 import jax
@@ -17,7 +15,6 @@ from dfd_jax.models.cpu import winograd
 AXES = ("NHWC", "HWIO", "NHWC")
 SMALL = 256  # output pixels of a batch up to which a convolution is cheaper as one matrix product
 WIDE = 32  # channels in and out from which on Winograd's form of a 3x3 convolution pays
-SLOW = (3, 32)  # channels in and out that XLA takes three times as long for as for (4, 32)
 
 
 def conv(
@@ -29,21 +26,12 @@ def conv(
     """`operations.conv` in the cheapest of its forms."""
     size, sides = kernel.shape[0], x.shape[1:3]
     rows, columns = ((side + sum(padding) - size) // stride + 1 for side in sides)
-    if x.shape[0] * rows * columns <= SMALL or (size == 1 and not any(padding)):
+    if x.shape[0] * rows * columns <= SMALL:
         return _product(x, kernel, stride, padding)
-    if stride == 1 and size % 2 and padding == (size // 2, size // 2):
-        return same(x, kernel)
+    is_same = stride == 1 and size == 3 and padding == (1, 1)
+    if is_same and x.dtype == jnp.float32 and min(kernel.shape[2:]) >= WIDE:
+        return _winograd(x, kernel)
     return _plain(x, kernel, stride, padding)
-
-
-def grouped_conv(
-    x: Float[Array, "b h w g c"], kernel: Float[Array, "k k c _"]
-) -> Float[Array, "b h w g _"]:
-    """`operations.grouped_conv` as one convolution after the other."""
-    groups, around = x.shape[-2], (len(kernel) // 2, len(kernel) // 2)
-    kernels = jnp.split(kernel, groups, -1)
-    each = [_plain(x[..., g, :], kernels[g], 1, around) for g in range(groups)]
-    return jnp.stack(each, -2)
 
 
 def _plain(x: Array, kernel: Array, stride: int, padding: tuple[int, int]) -> Array:
@@ -72,26 +60,15 @@ def _product(x: Array, kernel: Array, stride: int, padding: tuple[int, int]) -> 
 
 
 @jax.custom_vjp
-def same(x: Float[Array, "b h w c"], kernel: Float[Array, "k k c d"]) -> Float[Array, "b h w d"]:
-    """A convolution with an odd kernel, as wide as the map. The gradient of x is one as well."""
-    return _same(x, kernel)
+def _winograd(x: Array, kernel: Array) -> Array:
+    """The gradient of x is a convolution between as many channels, so by Winograd as well."""
+    return winograd.conv_3x3(x, kernel)
 
 
-def _same(x: Array, kernel: Array) -> Array:
-    (size, _, c, d), around = kernel.shape, len(kernel) // 2
-    if x.dtype == jnp.float32 and size == 3 and min(c, d) >= WIDE:
-        return winograd.conv_3x3(x, kernel)
-    if (c, d) == SLOW:  # one more channel, of zeros
-        x = jnp.pad(x, ((0, 0), (0, 0), (0, 0), (0, 1)))
-        kernel = jnp.pad(kernel, ((0, 0), (0, 0), (0, 1), (0, 0)))
-    return _plain(x, kernel, 1, (around, around))
-
-
-def _same_gradients(inputs: tuple[Array, Array], y: Array) -> tuple[Array, Array]:
+def _winograd_gradients(inputs: tuple[Array, Array], y: Array) -> tuple[Array, Array]:
     x, kernel = inputs
-    x_gradient = _same(y, kernel[::-1, ::-1].swapaxes(2, 3))
-    around = (len(kernel) // 2, len(kernel) // 2)
-    return x_gradient, jax.vjp(lambda k: _plain(x, k, 1, around), kernel)[1](y)[0]
+    x_gradient = winograd.conv_3x3(y, kernel[::-1, ::-1].swapaxes(2, 3))
+    return x_gradient, jax.vjp(lambda k: _plain(x, k, 1, (1, 1)), kernel)[1](y)[0]
 
 
-same.defvjp(lambda x, kernel: (_same(x, kernel), (x, kernel)), _same_gradients)
+_winograd.defvjp(lambda x, kernel: (winograd.conv_3x3(x, kernel), (x, kernel)), _winograd_gradients)

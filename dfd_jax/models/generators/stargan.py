@@ -12,10 +12,10 @@ import jax.numpy as jnp
 from flax import struct
 from jaxtyping import Array, Float, Int
 
+from dfd_jax.data.faces import HAIR_COLOURS
 from dfd_jax.models.frozen import FrozenGenerator
-from dfd_jax.models.layers import Conv, ConvTranspose, InstanceNorm, LabelConv
+from dfd_jax.models.layers import Conv, ConvTranspose, InstanceNorm
 
-HAIR_COLOURS = ("Black_Hair", "Blond_Hair", "Brown_Hair", "Gray_Hair")
 LEAKY_SLOPE = 0.01
 
 
@@ -43,7 +43,9 @@ class Trunk(nn.Module):
         self, x: Float[Array, "b h w 3"], c: Float[Array, "b c_dim"]
     ) -> Float[Array, "b h4 w4 d"]:
         """Two halvings. The condition enters as planes of one value each beside the image."""
-        x = self.norm(1, LabelConv(self.conv_dim, 7, dtype=self.dtype, name="main.0")(x, c))
+        planes = jnp.broadcast_to(c[:, None, None], (*x.shape[:3], self.c_dim))
+        x = jnp.concatenate([x, planes.astype(x.dtype)], axis=-1)
+        x = self.norm(1, self.conv("main.0", x, self.conv_dim, 7))
         x = self.norm(4, self.conv("main.3", x, self.conv_dim * 2, 4, stride=2))
         return self.norm(7, self.conv("main.6", x, self.conv_dim * 4, 4, stride=2))
 
