@@ -5,7 +5,7 @@ A missing value (NaN or None) is shown as a dash.
 
 import dataclasses
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from dfd_jax.evaluation.results import Cost
 
@@ -39,6 +39,35 @@ class Table:
     headers: Sequence[str]
     lines: Sequence[Line]
     keys: int = 1
+
+    @classmethod
+    def of(
+        cls,
+        title: str,
+        rows: Sequence[Mapping[str, str]],
+        keys: int = 1,
+        strong: str | None = None,
+    ) -> "Table":
+        """A line for each row, whose cells are given by their headers; missing cells are empty.
+
+        `strong` is the key of the lines that the report is about. A rule separates lines that
+        differ in a key other than the last.
+        """
+        headers = list(dict.fromkeys(header for row in rows for header in row))
+        lines: list[Line] = []
+        above: list[str] = []
+        for row in rows:
+            *group, last = list(row.values())[:keys]
+            is_strong = strong in (*group, last)
+            lines.append(Line([row.get(h, "") for h in headers], is_strong, group != above))
+            above = group
+        return cls(title, headers, lines, keys)
+
+    def with_rule_above(self, index: int) -> "Table":
+        """The table with a rule above the line `index`."""
+        lines = list(self.lines)
+        lines[index] = dataclasses.replace(lines[index], starts_group=True)
+        return dataclasses.replace(self, lines=lines)
 
 
 def number(value: float | None, digits: int = 2) -> str:
