@@ -1,6 +1,6 @@
 """Table 1: StarGAN under each condition, by each detector: python -m experiments.table1"""
 
-from dfd_jax.evaluation.report.formatting import Line, Table, number
+from dfd_jax.evaluation.report.formatting import Table, number
 from dfd_jax.evaluation.results import Row, row_named
 from experiments.charts import Chart
 from experiments.tables import command, paper, rows
@@ -36,19 +36,18 @@ def make(run: TableRun) -> Result:
 
 def _table(inputs: Inputs, found: list[Row]) -> Table:
     names = [n for n in inputs.config.detectors if n != "multi_attentional"]  # the paper's three
-    labels = [command.detector_label(inputs.config, name) for name in names]
-    lines = []
+    labels = {name: command.detector_label(inputs.config, name) for name in names}
+    cells = []
     for condition in inputs.conditions:
-        for i, row in enumerate(found):
-            cells, which = [condition, row.name], paper.BY_ROW.get(row.name)
-            for name in names:
+        for row in found:
+            shown, which = {"condition": condition, "row": row.name}, paper.BY_ROW.get(row.name)
+            for name, label in labels.items():
                 theirs = paper.TABLE1.get(condition, {}).get(name)
                 theirs = theirs[which] if theirs and which is not None else None
                 verdict = row.cell(condition=condition).detectors[name]
-                cells += command.detection_cells(verdict, theirs)
-            lines.append(Line(cells, row.name == rows.MAIN, starts_group=not i))
-    headers = ("condition", "row", *command.detection_headers(labels))
-    return Table("stargan: precision, recall, F1", headers, lines, keys=2)
+                shown |= command.detection_cells(label, verdict, theirs)
+            cells.append(shown)
+    return Table.of("stargan: precision, recall, F1", cells, keys=2, strong=rows.MAIN)
 
 
 if __name__ == "__main__":

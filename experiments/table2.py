@@ -1,6 +1,6 @@
 """Table 2: every generator by every detector, random conditions: python -m experiments.table2"""
 
-from dfd_jax.evaluation.report.formatting import Line, Table
+from dfd_jax.evaluation.report.formatting import Table
 from dfd_jax.evaluation.results import Row
 from dfd_jax.runtime.config import Config
 from experiments.charts import Chart
@@ -34,18 +34,17 @@ def make(run: TableRun) -> Result:
 
 
 def _table(config: Config, found: dict[str, list[Row]]) -> Table:
-    labels = [command.detector_label(config, name) for name in config.detectors]
     lines = []
     for generator, measured in found.items():
-        for i, row in enumerate(measured):
-            cells, which = [generator, row.name], paper.BY_ROW.get(row.name)
+        for row in measured:
+            cells, which = {"generator": generator, "row": row.name}, paper.BY_ROW.get(row.name)
             for name in config.detectors:
                 theirs = paper.TABLE2.get(generator, {}).get(name)
                 f1 = theirs[which] if theirs and which is not None else None
-                cells += command.detection_cells(row.cell().detectors[name], (None, None, f1))
-            lines.append(Line(cells, row.name == rows.MAIN, starts_group=not i))
-    headers = ("generator", "row", *command.detection_headers(labels))
-    return Table("precision, recall, F1, all conditions", headers, lines, keys=2)
+                label, verdict = command.detector_label(config, name), row.cell().detectors[name]
+                cells |= command.detection_cells(label, verdict, (None, None, f1))
+            lines.append(cells)
+    return Table.of("precision, recall, F1, all conditions", lines, keys=2, strong=rows.MAIN)
 
 
 if __name__ == "__main__":

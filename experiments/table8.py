@@ -1,6 +1,6 @@
 """Table 8: distortion by attacks and by P, for each generator: python -m experiments.table8"""
 
-from dfd_jax.evaluation.report.formatting import MISSING, Line, Table, percent
+from dfd_jax.evaluation.report.formatting import Table, percent
 from dfd_jax.evaluation.results import Row, row_named
 from experiments.charts import Bar, Chart
 from experiments.tables import command, paper, rows
@@ -38,14 +38,12 @@ def _table(found: dict[str, list[Row]]) -> Table:
     by_name = {g: {row.name: row.cell() for row in measured} for g, measured in found.items()}
     lines = []
     for name in dict.fromkeys(name for cells in by_name.values() for name in cells):
-        shown = [name]
+        shown = {"row": name}
         for generator, cells in by_name.items():
             theirs = paper.TABLE8.get(name, {}).get(generator)
-            known = name in cells
-            shown += command.distortion_cells(cells[name], theirs) if known else [MISSING] * 3
-        lines.append(Line(shown, name == rows.MAIN))
-    headers = ("row", *command.distortion_headers(list(found)))
-    return Table("L2 and share disrupted, all conditions", headers, lines)
+            shown |= command.distortion_cells(generator, cells.get(name), theirs)
+        lines.append(shown)
+    return Table.of("L2 and share disrupted, all conditions", lines, strong=rows.MAIN)
 
 
 if __name__ == "__main__":

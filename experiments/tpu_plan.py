@@ -25,7 +25,7 @@ from safetensors import safe_open
 
 from dfd_jax import models
 from dfd_jax.evaluation.report import text_report
-from dfd_jax.evaluation.report.formatting import Line, Table, number
+from dfd_jax.evaluation.report.formatting import Table, number
 from dfd_jax.method import protector
 from dfd_jax.models.frozen import Card
 from dfd_jax.runtime import command_line
@@ -41,8 +41,6 @@ STATIC = (
     "other chips is not in the estimated cycles. GB without: written by operations to which the "
     "compiler gives no estimate, pads for the most part."
 )
-HEADERS = ("program", "photos", "GiB of 15.75", "GFLOP", "least", "GB", "all-reduce", "Mcycles")
-HEADERS += ("ms", "MFU", "GB without")
 
 
 class Chip(NamedTuple):
@@ -164,28 +162,28 @@ def mfu(least_flops: float, cycles: float, chip: Chip) -> float:
     return least_flops / (cycles * chip.per_cycle)
 
 
-def table_of(found: Sequence[dict[str, Any]]) -> Table:
+def table_of(plans: Sequence[dict[str, Any]]) -> Table:
     """A line for each program and batch."""
-    lines = []
-    for each in found:
-        cells = [each["program"], str(each["photos"])]
-        if each["fits"]:
-            sums = [size for _, size in each["collectives"]]
-            cells += [
-                number(each["gib"], 2),
-                number(each["flops"] / 1e9, 0),
-                number(each["least_flops"] / 1e9, 0),
-                number(each["bytes"] / 1e9, 1),
-                f"{len(sums)} x, {sum(sums):.0f} bytes" if sums else "none",
-                number(each["cycles"] / 1e6, 1),
-                number(each["milliseconds"], 1),
-                number(each["mfu"], 3),
-                number(each["bytes_without_estimate"] / 1e9, 2),
-            ]
-        else:
-            cells += ["does not fit", *[""] * (len(HEADERS) - 3)]
-        lines.append(Line(cells))
-    return Table("one chip", HEADERS, lines)
+    return Table.of("one chip", list(map(_cells, plans)))
+
+
+def _cells(plan: dict[str, Any]) -> dict[str, str]:
+    cells = {"program": plan["program"], "photos": str(plan["photos"])}
+    if not plan["fits"]:
+        return {**cells, "GiB of 15.75": "does not fit"}
+    sums = [size for _, size in plan["collectives"]]
+    return {
+        **cells,
+        "GiB of 15.75": number(plan["gib"], 2),
+        "GFLOP": number(plan["flops"] / 1e9, 0),
+        "least": number(plan["least_flops"] / 1e9, 0),
+        "GB": number(plan["bytes"] / 1e9, 1),
+        "all-reduce": f"{len(sums)} x, {sum(sums):.0f} bytes" if sums else "none",
+        "Mcycles": number(plan["cycles"] / 1e6, 1),
+        "ms": number(plan["milliseconds"], 1),
+        "MFU": number(plan["mfu"], 3),
+        "GB without": number(plan["bytes_without_estimate"] / 1e9, 2),
+    }
 
 
 def sentence(found: Sequence[dict[str, Any]], topology: str, parameters: int) -> str:
