@@ -204,12 +204,10 @@ class GeneratorRecord:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class DetectorRecord:
-    """A detector that judged; `in_the_loop` if P was trained with it."""
+class DetectorRecord(GeneratorRecord):
+    """A detector that judged."""
 
-    name: str
-    sha256: str
-    in_the_loop: bool
+    in_the_loop: bool  # P was trained with it
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

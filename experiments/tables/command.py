@@ -100,7 +100,7 @@ def detection_cells(
 
 
 def distortion_cells(
-    generator: str, cell: Cell | None, theirs: tuple[float, float] | None
+    generator: str, cell: Cell | None, theirs: Sequence[float] | None
 ) -> dict[str, str]:
     """L2 and the share disrupted with the paper's, and the masked share."""
     l2, share = (f" ({theirs[0]:.3f})", f" ({percent(theirs[1])})") if theirs else ("", "")

@@ -47,27 +47,22 @@ class Table:
         rows: Sequence[Mapping[str, str]],
         keys: int = 1,
         strong: str | None = None,
+        rule_above: str | None = None,
     ) -> "Table":
         """A line for each row, whose cells are given by their headers; missing cells are empty.
 
         `strong` is the key of the lines that the report is about. A rule separates lines that
-        differ in a key other than the last.
+        differ in a key other than the last, and stands above the key `rule_above`.
         """
         headers = list(dict.fromkeys(header for row in rows for header in row))
-        lines: list[Line] = []
-        above: list[str] = []
+        lines, above = [], []
         for row in rows:
             *group, last = list(row.values())[:keys]
-            is_strong = strong in (*group, last)
-            lines.append(Line([row.get(h, "") for h in headers], is_strong, group != above))
+            starts_group = group != above or last == rule_above
+            cells = [row.get(header, "") for header in headers]
+            lines.append(Line(cells, strong in (*group, last), starts_group))
             above = group
         return cls(title, headers, lines, keys)
-
-    def with_rule_above(self, index: int) -> "Table":
-        """The table with a rule above the line `index`."""
-        lines = list(self.lines)
-        lines[index] = dataclasses.replace(lines[index], starts_group=True)
-        return dataclasses.replace(self, lines=lines)
 
 
 def number(value: float | None, digits: int = 2) -> str:

@@ -26,6 +26,7 @@ from dfd_jax.evaluation.results import (
 )
 
 T = TypeVar("T", bound=PooledFigures)
+MEAN, WORST = "mean", "worst"  # lines below the channels
 R_TOLERANCE = 0.02  # R' may lie this far below R before it is flagged: the project's own target
 LEGEND = (
     "L2: mean squared difference between the fake made from the protected photo and the fake made "
@@ -231,8 +232,8 @@ def _by_condition(
                 q = {f"q {labels[n]}": _change(before[n].q, after[n].q) for n in labels}
                 rows.append(values(cell) | q)
         if rows:
-            table = Table.of(f"{generator.name}: {title}", rows, strong=POOLED)
-            tables.append(table.with_rule_above(-1))
+            heading = f"{generator.name}: {title}"
+            tables.append(Table.of(heading, rows, strong=POOLED, rule_above=POOLED))
     return tables
 
 
@@ -277,8 +278,8 @@ def channels(evaluation: Evaluation) -> list[Table]:
             }
             for result in (*results, *_mean_and_worst(results))
         ]
-        table = Table.of(f"{generator}: after each channel", rows)
-        tables.append(table.with_rule_above(-2) if len(results) > 1 else table)
+        title = f"{generator}: after each channel"
+        tables.append(Table.of(title, rows, rule_above=MEAN))
     return tables
 
 
@@ -291,7 +292,7 @@ def _mean_and_worst(results: Sequence[ChannelResult]) -> list[ChannelResult]:
         combined = combine(results, _of_known(of_shares), _of_known(of_q))
         return ChannelResult(channel=name, **combined)
 
-    return [line("mean", statistics.fmean, statistics.fmean), line("worst", min, max)]
+    return [line(MEAN, statistics.fmean, statistics.fmean), line(WORST, min, max)]
 
 
 def _of_known(choose: Callable) -> Callable[[list[float]], float]:
