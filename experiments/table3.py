@@ -17,13 +17,13 @@ OF_THE_PAPER = {**paper.BY_ROW, rows.MAIN: None, KNOWN: 2}
 def make(run: TableRun) -> Result:
     """Precision, recall and F1 by this detector, which the shipped single P never met."""
     inputs = [run.inputs(name) for name in paper.TABLE3]
-    found, lines, said = {}, [], []
+    by_generator, lines, said = {}, [], []
     for each in inputs:
         generator = each.generator
         own = trained(run, f"{generator}_{DETECTOR}", generator=generator, detectors=(DETECTOR,))
         measured = rows.measure_all(each)
         measured.append(rows.measure(each, rows.Protection(KNOWN, perturber=own)))
-        found[generator] = measured
+        by_generator[generator] = measured
         for row in measured:
             verdict, which = row.cell().detectors[DETECTOR], OF_THE_PAPER.get(row.name)
             theirs = (None,) * 3 if which is None else paper.TABLE3[generator][which]
@@ -48,7 +48,7 @@ def make(run: TableRun) -> Result:
         )
     bars = [
         Bar(f"{generator}: {row.name}", [command.f1_of(row, DETECTOR)])
-        for generator, measured in found.items()
+        for generator, measured in by_generator.items()
         for row in measured
     ]
     return Result(
@@ -56,7 +56,7 @@ def make(run: TableRun) -> Result:
         "; ".join(said) + ".",
         [Table.of("by the multi-attentional detector", lines, keys=2, strong=KNOWN)],
         inputs,
-        {"rows": found},
+        {"rows": by_generator},
         Chart(bars, (), "F1"),
     )
 

@@ -67,13 +67,13 @@ def _timed(inputs: Inputs) -> dict[Any, dict[str, float]]:
         photos = np.resize(clean, (batch, *clean.shape[1:]))
         p = protector(config.perturbers[inputs.generator], batch)
         times[batch] = pgd.timed(pgd.calls(attacked, p, photos), ROUNDS, "wall", batch)
-    figures: dict[Any, dict[str, float]] = {b: _medians(found) for b, found in times.items()}
+    figures: dict[Any, dict[str, float]] = {b: _medians(spread) for b, spread in times.items()}
     return {**figures, "best": _medians(pgd.at_best(times))}
 
 
-def _medians(found: dict[str, Spread]) -> dict[str, float]:
-    times = {f"{name}_ms": found[name]["median"] for name in ("pgd", "p")}
-    return {**times, "ratio": pgd.ratio(found)}
+def _medians(times: dict[str, Spread]) -> dict[str, float]:
+    medians = {f"{name}_ms": times[name]["median"] for name in ("pgd", "p")}
+    return {**medians, "ratio": pgd.ratio(times)}
 
 
 if __name__ == "__main__":

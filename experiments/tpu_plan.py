@@ -69,9 +69,7 @@ class Work(NamedTuple):
 
 
 def networks(config: Config, platform: str) -> Networks:
-    """The networks of a training config as shapes, for a platform. ValueError for a file that is
-    missing and whose name is no model's.
-    """
+    """The config's networks as shapes. ValueError for a missing file named like no model."""
     dtype, size, section = jnp.dtype(config.dtype), config.data.size, config.perturber
     budget = {"eps_255": config.budget.eps_255, "bound": config.budget.bound}
     card = Card(section.model, section.hyper.to_dict(), size, budget=budget)
@@ -186,9 +184,9 @@ def _cells(plan: dict[str, Any]) -> dict[str, str]:
     }
 
 
-def sentence(found: Sequence[dict[str, Any]], topology: str, parameters: int) -> str:
+def sentence(plans: Sequence[dict[str, Any]], topology: str, parameters: int) -> str:
     """What was planned, in words."""
-    fits = [each["photos"] for each in found if each["fits"] and each["program"] == "step"]
+    fits = [each["photos"] for each in plans if each["fits"] and each["program"] == "step"]
     largest = f"The largest batch tried that fits has {max(fits)} photos a chip. " if fits else ""
     return (
         f"Compiled for {topology}. {largest}P has {parameters} parameters: {4 * parameters} bytes "
@@ -208,14 +206,14 @@ def _main() -> None:
     title = f"Plan of {config.name} for {options.topology}, {config.dtype}, {config.data.size} px"
     console.print(title, STATIC, sep="\n", highlight=False)
     parameters = full_size.count(networks(config, "tpu").perturber)
-    found: list[dict[str, Any]] = []
+    plans: list[dict[str, Any]] = []
     said = ""
     for work in works(config, mesh):
         for photos in batches:
-            found.append(plan(work, mesh, chip, photos))
-            text_report.print_table(table_of(found[-1:]), console)
-            said = sentence(found, options.topology, parameters)
-            data = {"title": title, "sentence": said, "parameters": parameters, "plans": found}
+            plans.append(plan(work, mesh, chip, photos))
+            text_report.print_table(table_of(plans[-1:]), console)
+            said = sentence(plans, options.topology, parameters)
+            data = {"title": title, "sentence": said, "parameters": parameters, "plans": plans}
             _write(pathlib.Path(options.out), data)
     console.print(said, highlight=False)
 

@@ -104,9 +104,7 @@ def score(reference: Reference, crops: Crops, fakes: AllFakes) -> tuple[Cell, ..
 def score_each(
     reference: Reference, p_protected: Mapping[tuple[str, str], PReals], fakes: AllFakes
 ) -> tuple[Cell, ...]:
-    """The same where each generator and condition has protected photos of its own, of which
-    detectors say `p_protected`.
-    """
+    """The same, with the verdicts on the protected photos of each generator and condition."""
     cells = []
     for name in reference.networks.generators:
         size = reference.networks.size(name)

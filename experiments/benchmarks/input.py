@@ -47,10 +47,7 @@ Work = Callable[[], int]  # handles some photos; how many
 
 
 def run(args: argparse.Namespace, console: Console) -> tuple[dict[str, Any], Page]:
-    """Photos per second of everything, and their shares of what they are compared with.
-
-    Loading is always per second of processor time, that is, per core.
-    """
+    """Rates of everything, and their shares of the first; loading per second of processor time."""
     if not flags.FLAGS.is_parsed():
         flags.FLAGS.mark_as_parsed()  # grain reads them
     rows: list[Row] = []
@@ -133,9 +130,7 @@ def full_size_p() -> Network:
 def protecting(
     folder: pathlib.Path, called: str, network: Network, batch: int = BATCH
 ) -> dict[str, Work]:
-    """The network alone on the crops of all photos, or of one batch if that is less, then whole
-    files to PNG and JPEG.
-    """
+    """The network alone on crops (one batch of a full-size one), then files to PNG and JPEG."""
     assert isinstance(network, Perturber)
     protector, every = Protector(network, batch), find_inputs([os.fspath(folder)])
     inputs = dict(itertools.islice(every.items(), None if batch == BATCH else batch))

@@ -80,10 +80,7 @@ CASES = {
 
 
 def run(args: argparse.Namespace, console: Console) -> tuple[dict[str, Any], Page]:
-    """A row for every network, batch size and kind of call; networks without a twin are said so.
-
-    ValueError if a network is unknown, or the two sides give different numbers.
-    """
+    """A row for each network, batch size and call. ValueError if unknown or the sides differ."""
     names, size = args.networks, args.size
     known = [*CASES, *(m for m in models.MODELS if m not in CASES)]
     unknown = sorted(set(names or ()) - set(known))

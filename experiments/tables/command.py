@@ -57,9 +57,7 @@ def run(name: str, make: Callable[[TableRun], Result]) -> None:
 
 
 def run_figure(name: str, make: Callable[[TableRun], picture_grid.Panels]) -> None:
-    """Make a figure as a command: NAME.png in the results, or in the workdir if photographs of
-    real people are in it.
-    """
+    """Make a figure as a command: NAME.png in the results; if it shows photographs, the workdir."""
 
     def main() -> None:
         config, console = flags.FLAGS.config, command_line.console()

@@ -161,7 +161,9 @@ def table1(evaluation: Evaluation) -> list[Table]:
     tables = []
     for generator in evaluation.generators if labels else ():
         rows = []
-        for condition in _conditions_of(evaluation, generator.name):
+        cells = evaluation.row(PROTECTED).cells
+        known = [cell.condition for cell in cells if cell.generator == generator.name]
+        for condition in (name for name in known if name != POOLED):
             for row in evaluation.rows:
                 verdicts = row.cell(generator.name, condition).detectors
                 values = {
@@ -173,11 +175,6 @@ def table1(evaluation: Evaluation) -> list[Table]:
         title = f"{generator.name}: precision, recall and F1 under each condition"
         tables.append(Table.of(title, rows, keys=2, strong=PROTECTED))
     return tables
-
-
-def _conditions_of(evaluation: Evaluation, generator: str) -> list[str]:
-    cells = evaluation.row(PROTECTED).cells
-    return [c.condition for c in cells if c.generator == generator and c.condition != POOLED]
 
 
 def conditions(evaluation: Evaluation) -> list[Table]:
