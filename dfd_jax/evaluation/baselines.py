@@ -56,7 +56,7 @@ def measure_attack(
         )
         p_protected[generator, condition] = inference.judge(networks, crops)
     cells = scoring.score_each(reference, p_protected, fakes)
-    return scoring.make_row(name, files.cost(received), cells)
+    return Row(name=name, cells=cells, **vars(files.cost(received)))
 
 
 def compute_deltas(
