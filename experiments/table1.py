@@ -51,7 +51,7 @@ def _table(inputs: Inputs, measured: list[Row]) -> Table:
                 verdict = row.cell(condition=condition).detectors[name]
                 shown |= command.detection_cells(label, verdict, theirs)
             cells.append(shown)
-    return Table.of("stargan: precision, recall, F1", cells, keys=2, strong=rows.MAIN)
+    return Table("stargan: precision, recall, F1", cells, keys=2, strong=rows.MAIN)
 
 
 if __name__ == "__main__":

@@ -46,7 +46,7 @@ def _table(config: Config, by_generator: dict[str, list[Row]]) -> Table:
                 label, verdict = command.detector_label(config, name), row.cell().detectors[name]
                 cells |= command.detection_cells(label, verdict, (None, None, f1))
             lines.append(cells)
-    return Table.of("precision, recall, F1, all conditions", lines, keys=2, strong=rows.MAIN)
+    return Table("precision, recall, F1, all conditions", lines, keys=2, strong=rows.MAIN)
 
 
 if __name__ == "__main__":

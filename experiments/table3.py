@@ -54,7 +54,7 @@ def make(run: TableRun) -> Result:
     return Result(
         "Table 3: the multi-attentional detector (in brackets the paper's)",
         "; ".join(said) + ".",
-        [Table.of("by the multi-attentional detector", lines, keys=2, strong=KNOWN)],
+        [Table("by the multi-attentional detector", lines, keys=2, strong=KNOWN)],
         inputs,
         {"rows": by_generator},
         Chart(bars, (), "F1"),

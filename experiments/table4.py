@@ -41,7 +41,7 @@ def make(run: TableRun) -> Result:
         "Table 4: what detectors judge real (in brackets the paper's)",
         f"Protecting a photo costs at most {number(max(lost))} of the share judged real, in "
         f"{len(lost)} pairs of generator and detector.",
-        [Table.of("share judged real", lines, keys=2, strong=PICTURES[-1])],
+        [Table("share judged real", lines, keys=2, strong=PICTURES[-1])],
         inputs,
         {"shares": figures},
         Chart(bars, PICTURES[2:], "judged real"),

@@ -40,7 +40,7 @@ def make(run: TableRun) -> Result:
         f"P that knew one detector, {len(worse[rows.ENSEMBLE])} of {len(before)} with the "
         "ensemble's P."
     )
-    tables = [Table.of("GANimation: F1", lines, strong=rows.ENSEMBLE)]
+    tables = [Table("GANimation: F1", lines, strong=rows.ENSEMBLE)]
     tables += [command.details(inputs, measured), command.costs(inputs, measured)]
     bars = [
         command.f1_bar(f"{row}, by {name}", measured, (rows.NOTHING.name, row), name)

@@ -38,7 +38,7 @@ def make(run: TableRun) -> Result:
     return Result(
         "Table 6: from one generator to another (in brackets the paper's)",
         f"The ensemble's P disrupts: {shown}.",
-        [Table.of("L2 and share disrupted", lines, strong=rows.ENSEMBLE)],
+        [Table("L2 and share disrupted", lines, strong=rows.ENSEMBLE)],
         inputs,
         {"cells": figures},
         Chart(bars, (), "disrupted"),

@@ -29,7 +29,7 @@ def make(run: TableRun) -> Result:
         shown |= {f"% dis {c}": number(100 * disrupted[row][c], 0) for c in of}
         lines.append({"P trained for": row, **shown})
     better = sum(f1[r][c] > f1[nothing][c] for r in paper.TABLE7 for c in paper.TABLE7)
-    tables = [Table.of("StarGAN: F1 by Xception", lines, strong=ANY)]
+    tables = [Table("StarGAN: F1 by Xception", lines, strong=ANY)]
     tables += [command.details(inputs, measured), command.costs(inputs, measured)]
     bars = [
         command.f1_bar(f"{row}, for {c}", measured, (nothing, row), DETECTOR, c)

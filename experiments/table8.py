@@ -48,7 +48,7 @@ def _table(by_generator: dict[str, list[Row]]) -> Table:
             theirs = paper.TABLE8.get(name, {}).get(generator)
             shown |= command.distortion_cells(generator, cells.get(name), theirs)
         lines.append(shown)
-    return Table.of("L2 and share disrupted, all conditions", lines, strong=rows.MAIN)
+    return Table("L2 and share disrupted, all conditions", lines, strong=rows.MAIN)
 
 
 if __name__ == "__main__":

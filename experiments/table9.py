@@ -49,7 +49,7 @@ def make(run: TableRun) -> Result:
     return Result(
         f"Table 9: seconds a photo, {steps} steps of PGD (in brackets the paper's)",
         "; ".join(said) + ".",
-        [Table.of("seconds a photo", lines, keys=2)],
+        [Table("seconds a photo", lines, keys=2)],
         inputs,
         figures,
         Chart(bars, (), "times as fast"),

@@ -162,7 +162,7 @@ def mfu(least_flops: float, cycles: float, chip: Chip) -> float:
 
 def table_of(plans: Sequence[dict[str, Any]]) -> Table:
     """A line for each program and batch."""
-    return Table.of("one chip", list(map(_cells, plans)))
+    return Table("one chip", list(map(_cells, plans)))
 
 
 def _cells(plan: dict[str, Any]) -> dict[str, str]:

@@ -21,7 +21,7 @@ class Page(NamedTuple):
 
 def show(page: Page, console: Console) -> None:
     """Print the table and its note."""
-    text_report.print_table(Table.of(page.title, page.rows), console)
+    text_report.print_table(Table(page.title, page.rows), console)
     console.print(page.note, highlight=False)
 
 
@@ -37,7 +37,7 @@ def markdown(page: Page, setting: dict[str, Any], picture: str | None) -> str:
         f"{versions}, {setting['threads']} cores of an {setting['processor']}, {clock}, load "
         f"{setting['load']}, commit {setting['commit']}.",
         f"`{setting['command']}`",
-        text_report.markdown_of(Table.of("", page.rows)),
+        text_report.markdown_of(Table("", page.rows)),
         *([f"![{page.title}]({picture})"] if picture else []),
     ]
     return "\n\n".join(blocks) + "\n"

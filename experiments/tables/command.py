@@ -131,7 +131,7 @@ def details(inputs: Inputs, measured: Sequence[Row]) -> Table:
                 "share of what can be gained": number(verdict.relative_f1),
             }
             rows.append(cells)
-    return Table.of(f"{inputs.generator}: detection, pooled", rows, keys=2, strong=MAIN)
+    return Table(f"{inputs.generator}: detection, pooled", rows, keys=2, strong=MAIN)
 
 
 def costs(inputs: Inputs, measured: Sequence[Row]) -> Table:
@@ -153,7 +153,7 @@ def costs(inputs: Inputs, measured: Sequence[Row]) -> Table:
             "L∞": number(row.linf_255, 0),
         }
         rows.append(cells)
-    return Table.of(f"{inputs.generator}: distortion, pooled", rows, strong=MAIN)
+    return Table(f"{inputs.generator}: distortion, pooled", rows, strong=MAIN)
 
 
 def detector_label(config: Config, name: str) -> str:

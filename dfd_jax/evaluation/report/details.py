@@ -25,7 +25,7 @@ def distances(row: Row) -> Table:
         }
         for cell in row.cells
     ]
-    return Table.of("Distortion", rows, keys=2, strong=POOLED)
+    return Table("Distortion", rows, keys=2, strong=POOLED)
 
 
 def verdicts(evaluation: Evaluation, row: Row) -> Table:
@@ -46,4 +46,4 @@ def verdicts(evaluation: Evaluation, row: Row) -> Table:
             }
             counted = zip(("TP", "FN", "FP", "TN"), counts, strict=True)
             rows.append(cells | {header: number(count, 0) for header, count in counted})
-    return Table.of("Verdicts", rows, keys=3, strong=POOLED)
+    return Table("Verdicts", rows, keys=3, strong=POOLED)

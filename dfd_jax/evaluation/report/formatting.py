@@ -33,36 +33,35 @@ class Line:
 
 @dataclasses.dataclass(frozen=True)
 class Table:
-    """Headers and lines; the first `keys` columns name the line and are left-aligned."""
+    """Rows of cells by their headers; missing cells are empty.
+
+    The first `keys` columns name the line and are left-aligned. `strong` is the key of the lines
+    that the report is about. A rule separates lines that differ in a key other than the last, and
+    stands above the key `rule_above`.
+    """
 
     title: str
-    headers: Sequence[str]
-    lines: Sequence[Line]
+    rows: Sequence[Mapping[str, str]]
     keys: int = 1
+    strong: str | None = None
+    rule_above: str | None = None
 
-    @classmethod
-    def of(
-        cls,
-        title: str,
-        rows: Sequence[Mapping[str, str]],
-        keys: int = 1,
-        strong: str | None = None,
-        rule_above: str | None = None,
-    ) -> "Table":
-        """A line for each row, whose cells are given by their headers; missing cells are empty.
+    @property
+    def headers(self) -> list[str]:
+        """The headers of all rows, in the order of their first appearance."""
+        return list(dict.fromkeys(header for row in self.rows for header in row))
 
-        `strong` is the key of the lines that the report is about. A rule separates lines that
-        differ in a key other than the last, and stands above the key `rule_above`.
-        """
-        headers = list(dict.fromkeys(header for row in rows for header in row))
-        lines, above = [], []
-        for row in rows:
-            *group, last = list(row.values())[:keys]
-            starts_group = group != above or last == rule_above
+    @property
+    def lines(self) -> list[Line]:
+        """The rows with a cell for every header."""
+        headers, lines, above = self.headers, [], []
+        for row in self.rows:
+            *group, last = list(row.values())[: self.keys]
+            starts_group = group != above or last == self.rule_above
             cells = [row.get(header, "") for header in headers]
-            lines.append(Line(cells, strong in (*group, last), starts_group))
+            lines.append(Line(cells, self.strong in (*group, last), starts_group))
             above = group
-        return cls(title, headers, lines, keys)
+        return lines
 
 
 def number(value: float | None, digits: int = 2) -> str:

@@ -99,7 +99,7 @@ def every(evaluation: Evaluation) -> list[Table]:
 def summary(evaluation: Evaluation) -> list[Table]:
     """Per generator: every detector and row, pooled over the conditions."""
     return [
-        Table.of(
+        Table(
             f"{generator.name}: all conditions together",
             list(_summary_rows(evaluation, generator.name)),
             keys=2,
@@ -173,7 +173,7 @@ def table1(evaluation: Evaluation) -> list[Table]:
                 }
                 rows.append({"condition": condition, "row": row.name, **values})
         title = f"{generator.name}: precision, recall and F1 under each condition"
-        tables.append(Table.of(title, rows, keys=2, strong=PROTECTED))
+        tables.append(Table(title, rows, keys=2, strong=PROTECTED))
     return tables
 
 
@@ -230,7 +230,7 @@ def _by_condition(
                 rows.append(values(cell) | q)
         if rows:
             heading = f"{generator.name}: {title}"
-            tables.append(Table.of(heading, rows, strong=POOLED, rule_above=POOLED))
+            tables.append(Table(heading, rows, strong=POOLED, rule_above=POOLED))
     return tables
 
 
@@ -252,7 +252,7 @@ def crop_sizes(evaluation: Evaluation) -> list[Table]:
         }
 
     return [
-        Table.of(f"{generator}: larger photos", list(map(values, results)))
+        Table(f"{generator}: larger photos", list(map(values, results)))
         for generator, results in _by_generator(evaluation.crop_sizes).items()
     ]
 
@@ -276,7 +276,7 @@ def channels(evaluation: Evaluation) -> list[Table]:
             for result in (*results, *_mean_and_worst(results))
         ]
         title = f"{generator}: after each channel"
-        tables.append(Table.of(title, rows, rule_above=MEAN))
+        tables.append(Table(title, rows, rule_above=MEAN))
     return tables
 
 
