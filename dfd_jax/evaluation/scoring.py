@@ -127,7 +127,7 @@ def _cell(
     pairs: Pairs,
     clean: UInt8[np.ndarray, "n s s 3"],
     p_reals: PReals,
-    p_protected: PReals,
+    p_protected: dict[str, Float[np.ndarray, " m"]],
 ) -> Cell:
     distances, masked, empty = _distances(pairs, clean)
     disrupted = metrics.is_disrupted(distances)

@@ -36,12 +36,16 @@ def verdicts(evaluation: Evaluation, row: Row) -> Table:
         for name, label in tables.detectors(evaluation).items():
             verdict = cell.detectors[name]
             counts = dataclasses.astuple(verdict.counts) if verdict.counts else (None,) * 4
+            flagged = tables.verdict_cells(verdict, base[name])
             cells = {
                 "generator": cell.generator,
                 "condition": cell.condition,
                 "detector": label,
-                **tables.verdict_cells(verdict, base[name]),
+                **{header: flagged[header] for header in ("R", "R'", "q")},
                 "q 95 %": interval(verdict.q_interval),
+                **{header: flagged[header] for header in ("prec.", "rec.", "F1")},
+                "floor": number(verdict.floor),
+                "cap": number(verdict.cap),
                 "AUC": tables.less_is_worse(verdict.auc, base[name].auc),
             }
             counted = zip(("TP", "FN", "FP", "TN"), counts, strict=True)
