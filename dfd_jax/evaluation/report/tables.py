@@ -26,6 +26,7 @@ from dfd_jax.evaluation.results import (
 )
 
 T = TypeVar("T", bound=PooledFigures)
+VERDICT_HEADERS = ("R", "R'", "q", "prec.", "rec.", "F1", "floor…cap")
 MEAN, WORST = "mean", "worst"  # lines below the channels
 R_TOLERANCE = 0.02  # R' may lie this far below R before it is flagged: the project's own target
 LEGEND = (
@@ -115,7 +116,7 @@ def _summary_rows(evaluation: Evaluation, generator: str) -> Iterator[dict[str, 
     for name in labels or [""]:
         for row in evaluation.rows:
             cell = row.cell(generator)
-            verdict = dict.fromkeys(VERDICT_HEADERS, MISSING)
+            verdict: dict[str, str] = dict.fromkeys(VERDICT_HEADERS, MISSING)
             if name:
                 verdict = verdict_cells(cell.detectors[name], base.detectors[name])
             cells = {
@@ -131,9 +132,6 @@ def _summary_rows(evaluation: Evaluation, generator: str) -> Iterator[dict[str, 
             if _has_lpips(evaluation):
                 cells["LPIPS-like"] = number(row.lpips, 4)
             yield cells
-
-
-VERDICT_HEADERS = ("R", "R'", "q", "prec.", "rec.", "F1", "floor…cap")
 
 
 def verdict_cells(verdict: Verdict, base: Verdict) -> dict[str, str]:
