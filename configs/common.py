@@ -34,21 +34,7 @@ def get_config() -> Config:
     config.budget.eps_255 = 6.375  # hard bound on every pixel
     config.budget.bound = "tanh"  # tanh: hard; none: only the soft hinge below
 
-    config.objective = ml_collections.ConfigDict()  # Eq. 7, see dfd_jax/method/objective.py
-    config.objective.distortion = 2.0  # the paper's formula has 1: only the ratios matter
-    config.objective.budget = 30.0  # C1
-    config.objective.fake = 0.1  # C2
-    config.objective.real = 0.1  # C3
-    config.objective.form = "logit"  # prob: as printed | logit: cross-entropy
-    config.objective.distance = (
-        "mse"  # mse: as printed | log: weights the least disrupted fakes most
-    )
-    config.objective.norm = "rms"  # rms | l2 | linf
-    config.objective.eps_255 = 5.0  # where the hinge starts; RMS 5.0 levels = 34.2 dB
-    config.objective.ramp = 0  # steps over which C2 and C3 rise to full weight
-    config.objective.generator_weights = ()
-    config.objective.detector_weights = ()
-    config.objective.target = ""  # r: empty: G(x); a picture file: move the fakes towards it
+    config.objective = _objective()
 
     config.channel = ml_collections.ConfigDict()
     # Sides, in pixels, of the face crops that P's input is resized from.
@@ -64,20 +50,44 @@ def get_config() -> Config:
     config.train.checkpoint_every = 200
     config.train.keep = 2
 
-    config.evaluate = ml_collections.ConfigDict()
-    config.evaluate.photos = 0  # from the test split; 0 = all
-    config.evaluate.detectors = ("zoo:xception", "zoo:resnet18", "zoo:resnet50")
-    config.evaluate.conditions = ()  # () = the generator's test conditions
+    config.evaluate = _evaluate()
+    return config
+
+
+def _objective() -> Config:
+    """Eq. 7, see dfd_jax/method/objective.py."""
+    objective: Config = ml_collections.ConfigDict()
+    objective.distortion = 2.0  # the paper's formula has 1: only the ratios matter
+    objective.budget = 30.0  # C1
+    objective.fake = 0.1  # C2
+    objective.real = 0.1  # C3
+    objective.form = "logit"  # prob: as printed | logit: cross-entropy
+    objective.distance = "mse"  # mse: as printed | log: weights the least disrupted fakes most
+    objective.norm = "rms"  # rms | l2 | linf
+    objective.eps_255 = 5.0  # where the hinge starts; RMS 5.0 levels = 34.2 dB
+    objective.ramp = 0  # steps over which C2 and C3 rise to full weight
+    objective.generator_weights = ()
+    objective.detector_weights = ()
+    objective.target = ""  # r: empty: G(x); a picture file: move the fakes towards it
+    return objective
+
+
+def _evaluate() -> Config:
+    """What `python -m dfd_jax.evaluate` measures."""
+    evaluate: Config = ml_collections.ConfigDict()
+    evaluate.photos = 0  # from the test split; 0 = all
+    evaluate.detectors = ("zoo:xception", "zoo:resnet18", "zoo:resnet50")
+    evaluate.conditions = ()  # () = the generator's test conditions
     # Side of the face crop in the files of the main rows; 0: photos as they are. The paper's files
     # are as large as the network's input.
-    config.evaluate.crop_side = 0
-    config.evaluate.crop_sides = (64, 128, 256)  # further sides to measure through files
+    evaluate.crop_side = 0
+    evaluate.crop_sides = (64, 128, 256)  # further sides to measure through files
     # Gradient attacks to compare P with: FGSM, I-FGSM, PGD, MI-FGSM. Each is optimised for every
     # photo, generator and condition, which takes far longer than P.
-    config.evaluate.attacks = ()
-    config.evaluate.channels = True  # also measure after JPEG, resize, blur and noise
-    config.evaluate.batch_size = 16
-    return config
+    evaluate.attacks = ()
+    evaluate.channels = True  # also measure after JPEG, resize, blur and noise
+    evaluate.batch_size = 16
+    return evaluate
 
 
 def photos_section() -> Config:

@@ -11,6 +11,7 @@ configs/detector.py:full_multi_attentional  size, losses and schedule of its pap
 """
 
 import dataclasses
+import functools
 
 import ml_collections
 
@@ -18,15 +19,24 @@ from configs import common
 from dfd_jax.opponents.attention_losses import AttentionLosses
 from dfd_jax.runtime.config import Config, choose_variant
 
+ZOO = {  # hyper-parameters of the zoo's detectors by model
+    "resnet18": {"width": 16},
+    "resnet50": {"width": 12},
+    "xception": {"channels": (8, 16, 32, 64, 160, 192, 256, 320), "middle_blocks": 4},
+    "multi_attentional": {
+        "channels": (16, 8, 16, 24, 40, 56, 80, 112, 160),
+        "depths": (1, 2, 2, 2, 2, 2, 1),
+        "attention_layer": "b3",
+        "mid_dims": 64,
+    },
+}
+
 
 def get_config(arg: str | None = None) -> Config:
     """The config named by `arg`: None or one of those above."""
     variants = {
         None: _embedded,
-        "resnet18": _resnet18,
-        "resnet50": _resnet50,
-        "xception": _xception,
-        "multi_attentional": _multi_attentional,
+        **{model: functools.partial(_zoo, model=model) for model in ZOO},
         "full": _full,
         "full_multi_attentional": _full_multi_attentional,
     }
@@ -82,32 +92,18 @@ def _embedded(config: Config) -> None:
     config.train.steps = 400
 
 
-def _zoo(config: Config) -> None:
+def _zoo(config: Config, model: str) -> None:
+    config.name = f"detector_{model}"
+    config.detector.model = model
+    config.detector.hyper = ZOO[model]
     config.export_dtype = "float16"
     config.train.steps = 2000
     config.train.batch_size = 16
     config.train.averaging = 0.995
     config.train.evaluate_every = 200
-
-
-def _resnet18(config: Config) -> None:
-    _zoo(config)
-    config.name = "detector_resnet18"
-    config.detector.hyper = {"width": 16}
-
-
-def _resnet50(config: Config) -> None:
-    _zoo(config)
-    config.name = "detector_resnet50"
-    config.detector.model = "resnet50"
-    config.detector.hyper = {"width": 12}
-
-
-def _xception(config: Config) -> None:
-    _zoo(config)
-    config.name = "detector_xception"
-    config.detector.model = "xception"
-    config.detector.hyper = {"channels": (8, 16, 32, 64, 160, 192, 256, 320), "middle_blocks": 4}
+    if model == "multi_attentional":
+        _attention_losses(config)  # for 64 pixels:
+        config.attention_losses.update({"epoch_steps": 200, "shrink": 0.5, "sigma": 2.0})
 
 
 def _full(config: Config) -> None:
@@ -127,21 +123,6 @@ def _full(config: Config) -> None:
     config.train.log_every = 50
     config.train.evaluate_every = 1000
     config.evaluate.photos = 1000
-
-
-def _multi_attentional(config: Config) -> None:
-    _zoo(config)
-    config.name = "detector_multi_attentional"
-    config.detector.model = "multi_attentional"
-    config.detector.hyper = {
-        "channels": (16, 8, 16, 24, 40, 56, 80, 112, 160),
-        "depths": (1, 2, 2, 2, 2, 2, 1),
-        "attention_layer": "b3",
-        "mid_dims": 64,
-    }
-    _attention_losses(config)
-    # for 64 pixels
-    config.attention_losses.update({"epoch_steps": 200, "shrink": 0.5, "sigma": 2.0})
 
 
 def _full_multi_attentional(config: Config) -> None:

@@ -18,9 +18,7 @@ PHOTOS = 4
 
 
 def make(run: TableRun) -> picture_grid.Panels:
-    """Per photo x, and for each generator G(x), then the protected photo and its fake by PGD and
-    by P.
-    """
+    """Per photo x, and per generator G(x), x+PGD and x+P with their fakes."""
     with run.config.unlocked():
         run.config.photos = run.config.photos or PHOTOS
     columns: dict[str, np.ndarray] = {}

@@ -100,10 +100,10 @@ def main() -> None:
     for path in arguments.generators:
         for detector in arguments.detectors:
             nets: Any = (load_generator(path),), (models.load(detector),)
-            found = of_step(perturber, *nets, batch=arguments.batch)
+            counted = of_step(perturber, *nets, batch=arguments.batch)
             bound = least(perturber, *nets, batch=arguments.batch)
-            shown = [f"{x / 1e9 / arguments.batch:.2f}" for x in (found, bound)]
-            table.add_row(path, detector, *shown, f"{found / bound:.3f}")
+            shown = [f"{x / 1e9 / arguments.batch:.2f}" for x in (counted, bound)]
+            table.add_row(path, detector, *shown, f"{counted / bound:.3f}")
     Console().print(table)
 
 

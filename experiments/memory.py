@@ -30,8 +30,8 @@ def analyse(arguments: argparse.Namespace) -> dict[str, float]:
     )
     step, shapes = full_size.training_step(nets, arguments.batch)
     began = time.perf_counter()
-    found = step.lower(*full_size.placed(shapes, where)).compile().memory_analysis()
-    return {**full_size.gib(found), "seconds": time.perf_counter() - began}
+    memory = step.lower(*full_size.placed(shapes, where)).compile().memory_analysis()
+    return {**full_size.gib(memory), "seconds": time.perf_counter() - began}
 
 
 def main() -> None:
@@ -45,14 +45,14 @@ def main() -> None:
     parser.add_argument("--dtype", default="bfloat16", choices=("bfloat16", "float32"))
     parser.add_argument("--topology", default="", help="v5e:2x2 …; empty: this machine")
     arguments = parser.parse_args()
-    found = analyse(arguments)
-    total = sum(found[kind] for kind in ("arguments", "outputs", "temporary"))
+    parts = analyse(arguments)
+    total = sum(parts[kind] for kind in ("arguments", "outputs", "temporary"))
     print(
         f"{arguments.generator} x {arguments.detector}, {arguments.size} px, batch "
         f"{arguments.batch}, {arguments.frames} frames, {arguments.dtype}, "
         f"{arguments.topology or jax.default_backend()}: {total:.2f} GiB = "
-        f"arguments {found['arguments']:.2f} + outputs {found['outputs']:.2f} + temporary "
-        f"{found['temporary']:.2f} (compiled in {found['seconds']:.0f} s)"
+        f"arguments {parts['arguments']:.2f} + outputs {parts['outputs']:.2f} + temporary "
+        f"{parts['temporary']:.2f} (compiled in {parts['seconds']:.0f} s)"
     )
 
 

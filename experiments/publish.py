@@ -63,12 +63,12 @@ def _of_generator(evaluation: Evaluation, generator: str) -> dict[str, Any]:
         "l2": cell.l2,
         "detectors": {
             name: {
-                "q": found.q,
+                "q": verdict.q,
                 "q_unprotected": without.detectors[name].q,
-                "R": found.R,
-                "R_protected": found.R_protected,
+                "R": verdict.R,
+                "R_protected": verdict.R_protected,
             }
-            for name, found in cell.detectors.items()
+            for name, verdict in cell.detectors.items()
         },
     }
 

@@ -1,6 +1,6 @@
 """Table 4: what is judged real: x, x+P(x), G(x+P(x)): python -m experiments.table4"""
 
-from dfd_jax.evaluation.report.formatting import Line, Table, number
+from dfd_jax.evaluation.report.formatting import Table, number
 from experiments.charts import Bar, Chart, exact
 from experiments.tables import command, paper, rows
 from experiments.tables.command import Result
@@ -19,21 +19,19 @@ def make(run: TableRun) -> Result:
             rows.measure(each, protection).cell().detectors for protection in (rows.NOTHING, own)
         )
         shares = {
-            name: dict(
-                zip(PICTURES, (p.R, p.R_protected, without[name].q, p.q), strict=True),
-            )
+            name: dict(zip(PICTURES, (p.R, p.R_protected, without[name].q, p.q), strict=True))
             for name, p in protected.items()
         }
         figures[each.generator] = shares
         lost += [of["x"] - of["x+P(x)"] for of in shares.values()]
         for i, kind in enumerate(PICTURES):
-            cells = [each.generator, kind]
+            cells = {"generator": each.generator, "pictures": kind}
             for name, of in shares.items():
                 theirs = paper.TABLE4.get(each.generator, {}).get(name)
                 beside = (theirs[0], theirs[1], None, theirs[2])[i] if theirs else None
-                cells.append(command.with_paper(number(of[kind]), beside))
-            lines.append(Line(cells, kind == PICTURES[-1], starts_group=not i))
-    labels = [command.detector_label(config, name) for name in config.detectors]
+                label = command.detector_label(config, name)
+                cells[label] = command.with_paper(number(of[kind]), beside)
+            lines.append(cells)
     bars = [
         Bar(f"{generator}, {name}", [exact(of[kind]) for kind in PICTURES[2:]])
         for generator, by_detector in figures.items()
@@ -43,7 +41,7 @@ def make(run: TableRun) -> Result:
         "Table 4: what detectors judge real (in brackets the paper's)",
         f"Protecting a photo costs at most {number(max(lost))} of the share judged real, in "
         f"{len(lost)} pairs of generator and detector.",
-        [Table("share judged real", ("generator", "pictures", *labels), lines, keys=2)],
+        [Table("share judged real", lines, keys=2, strong=PICTURES[-1])],
         inputs,
         {"shares": figures},
         Chart(bars, PICTURES[2:], "judged real"),

@@ -1,6 +1,6 @@
 """Table 5: a P trained with one detector, tested by others: python -m experiments.table5"""
 
-from dfd_jax.evaluation.report.formatting import Line, Table, Worse, number
+from dfd_jax.evaluation.report.formatting import Table, Worse, number
 from experiments.charts import Chart
 from experiments.tables import command, paper, rows
 from experiments.tables.command import Result
@@ -29,17 +29,18 @@ def make(run: TableRun) -> Result:
     lines = []
     for row, of in f1.items():
         theirs = paper.TABLE5_NONE if row == rows.NOTHING.name else paper.TABLE5.get(row, {})
-        texts = {name: command.with_paper(number(of[name]), theirs.get(name)) for name in of}
-        flagged = [Worse(texts[n]) if n in worse.get(row, ()) else texts[n] for n in texts]
-        lines.append(Line([row, *flagged], row == rows.ENSEMBLE))
-    headers = ("P trained with", *(f"tested by {name}" for name in config.detectors))
+        cells = {"P trained with": row}
+        for name in of:
+            text = command.with_paper(number(of[name]), theirs.get(name))
+            cells[f"tested by {name}"] = Worse(text) if name in worse.get(row, ()) else text
+        lines.append(cells)
     lost = sum(len(worse[row]) for row in paper.TABLE5)
     sentence = (
         f"Below no protection (marked !): {lost} of {len(paper.TABLE5) * len(before)} pairs with a "
         f"P that knew one detector, {len(worse[rows.ENSEMBLE])} of {len(before)} with the "
         "ensemble's P."
     )
-    tables = [Table("GANimation: F1", headers, lines)]
+    tables = [Table("GANimation: F1", lines, strong=rows.ENSEMBLE)]
     tables += [command.details(inputs, measured), command.costs(inputs, measured)]
     bars = [
         command.f1_bar(f"{row}, by {name}", measured, (rows.NOTHING.name, row), name)

@@ -1,6 +1,6 @@
 """Table 7: a P trained under one condition, tested under others: python -m experiments.table7"""
 
-from dfd_jax.evaluation.report.formatting import Line, Table, number
+from dfd_jax.evaluation.report.formatting import Table, number
 from experiments.charts import Chart
 from experiments.tables import command, paper, rows
 from experiments.tables.command import Result
@@ -25,13 +25,11 @@ def make(run: TableRun) -> Result:
     lines = []
     for row, of in f1.items():
         theirs = paper.TABLE7_NONE if row == nothing else paper.TABLE7.get(row, {})
-        shown = [command.with_paper(number(of[c]), theirs.get(c)) for c in of]
-        shown += [number(100 * disrupted[row][c], 0) for c in of]
-        lines.append(Line([row, *shown], row == ANY))
-    headers = ("P trained for", *(f"F1 {c}" for c in paper.TABLE7))
-    headers += tuple(f"% dis {c}" for c in paper.TABLE7)
+        shown = {f"F1 {c}": command.with_paper(number(of[c]), theirs.get(c)) for c in of}
+        shown |= {f"% dis {c}": number(100 * disrupted[row][c], 0) for c in of}
+        lines.append({"P trained for": row, **shown})
     better = sum(f1[r][c] > f1[nothing][c] for r in paper.TABLE7 for c in paper.TABLE7)
-    tables = [Table("StarGAN: F1 by Xception", headers, lines)]
+    tables = [Table("StarGAN: F1 by Xception", lines, strong=ANY)]
     tables += [command.details(inputs, measured), command.costs(inputs, measured)]
     bars = [
         command.f1_bar(f"{row}, for {c}", measured, (nothing, row), DETECTOR, c)

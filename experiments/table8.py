@@ -1,6 +1,6 @@
 """Table 8: distortion by attacks and by P, for each generator: python -m experiments.table8"""
 
-from dfd_jax.evaluation.report.formatting import MISSING, Line, Table, percent
+from dfd_jax.evaluation.report.formatting import Table, percent
 from dfd_jax.evaluation.results import Row, row_named
 from experiments.charts import Bar, Chart
 from experiments.tables import command, paper, rows
@@ -11,9 +11,9 @@ from experiments.tables.inputs import TableRun
 def make(run: TableRun) -> Result:
     """L2 and share disrupted of every row and generator."""
     inputs = run.all_inputs()
-    found = {each.generator: rows.measure_all(each) for each in inputs}
+    by_generator = {each.generator: rows.measure_all(each) for each in inputs}
     said = []
-    for generator, measured in found.items():
+    for generator, measured in by_generator.items():
         p, pgd = (row_named(measured, name).cell() for name in (rows.MAIN, "PGD"))
         said.append(
             f"{generator}: P disrupts {percent(p.disrupted)} % ({percent(p.masked_disrupted)} % "
@@ -21,31 +21,34 @@ def make(run: TableRun) -> Result:
         )
     bars = [
         Bar(f"{generator}: {row.name}", [command.disrupted(row)])
-        for generator, measured in found.items()
+        for generator, measured in by_generator.items()
         for row in measured
     ]
     return Result(
         "Table 8: distortion of the fakes (in brackets the paper's)",
         "; ".join(said) + ".",
-        [_table(found), *(command.costs(each, found[each.generator]) for each in inputs)],
+        [
+            _table(by_generator),
+            *(command.costs(each, by_generator[each.generator]) for each in inputs),
+        ],
         inputs,
-        {"rows": found},
+        {"rows": by_generator},
         Chart(bars, (), "disrupted"),
     )
 
 
-def _table(found: dict[str, list[Row]]) -> Table:
-    by_name = {g: {row.name: row.cell() for row in measured} for g, measured in found.items()}
+def _table(by_generator: dict[str, list[Row]]) -> Table:
+    by_name = {
+        g: {row.name: row.cell() for row in measured} for g, measured in by_generator.items()
+    }
     lines = []
     for name in dict.fromkeys(name for cells in by_name.values() for name in cells):
-        shown = [name]
+        shown = {"row": name}
         for generator, cells in by_name.items():
             theirs = paper.TABLE8.get(name, {}).get(generator)
-            known = name in cells
-            shown += command.distortion_cells(cells[name], theirs) if known else [MISSING] * 3
-        lines.append(Line(shown, name == rows.MAIN))
-    headers = ("row", *command.distortion_headers(list(found)))
-    return Table("L2 and share disrupted, all conditions", headers, lines)
+            shown |= command.distortion_cells(generator, cells.get(name), theirs)
+        lines.append(shown)
+    return Table("L2 and share disrupted, all conditions", lines, strong=rows.MAIN)
 
 
 if __name__ == "__main__":

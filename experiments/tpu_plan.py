@@ -25,7 +25,7 @@ from safetensors import safe_open
 
 from dfd_jax import models
 from dfd_jax.evaluation.report import text_report
-from dfd_jax.evaluation.report.formatting import Line, Table, number
+from dfd_jax.evaluation.report.formatting import Table, number
 from dfd_jax.method import protector
 from dfd_jax.models.frozen import Card
 from dfd_jax.runtime import command_line
@@ -41,8 +41,6 @@ STATIC = (
     "other chips is not in the estimated cycles. GB without: written by operations to which the "
     "compiler gives no estimate, pads for the most part."
 )
-HEADERS = ("program", "photos", "GiB of 15.75", "GFLOP", "least", "GB", "all-reduce", "Mcycles")
-HEADERS += ("ms", "MFU", "GB without")
 
 
 class Chip(NamedTuple):
@@ -71,9 +69,7 @@ class Work(NamedTuple):
 
 
 def networks(config: Config, platform: str) -> Networks:
-    """The networks of a training config as shapes, for a platform. ValueError for a file that is
-    missing and whose name is no model's.
-    """
+    """The config's networks as shapes. ValueError for a missing file named like no model."""
     dtype, size, section = jnp.dtype(config.dtype), config.data.size, config.perturber
     budget = {"eps_255": config.budget.eps_255, "bound": config.budget.bound}
     card = Card(section.model, section.hyper.to_dict(), size, budget=budget)
@@ -164,33 +160,33 @@ def mfu(least_flops: float, cycles: float, chip: Chip) -> float:
     return least_flops / (cycles * chip.per_cycle)
 
 
-def table_of(found: Sequence[dict[str, Any]]) -> Table:
+def table_of(plans: Sequence[dict[str, Any]]) -> Table:
     """A line for each program and batch."""
-    lines = []
-    for each in found:
-        cells = [each["program"], str(each["photos"])]
-        if each["fits"]:
-            sums = [size for _, size in each["collectives"]]
-            cells += [
-                number(each["gib"], 2),
-                number(each["flops"] / 1e9, 0),
-                number(each["least_flops"] / 1e9, 0),
-                number(each["bytes"] / 1e9, 1),
-                f"{len(sums)} x, {sum(sums):.0f} bytes" if sums else "none",
-                number(each["cycles"] / 1e6, 1),
-                number(each["milliseconds"], 1),
-                number(each["mfu"], 3),
-                number(each["bytes_without_estimate"] / 1e9, 2),
-            ]
-        else:
-            cells += ["does not fit", *[""] * (len(HEADERS) - 3)]
-        lines.append(Line(cells))
-    return Table("one chip", HEADERS, lines)
+    return Table("one chip", list(map(_cells, plans)))
 
 
-def sentence(found: Sequence[dict[str, Any]], topology: str, parameters: int) -> str:
+def _cells(plan: dict[str, Any]) -> dict[str, str]:
+    cells = {"program": plan["program"], "photos": str(plan["photos"])}
+    if not plan["fits"]:
+        return {**cells, "GiB of 15.75": "does not fit"}
+    sums = [size for _, size in plan["collectives"]]
+    return {
+        **cells,
+        "GiB of 15.75": number(plan["gib"], 2),
+        "GFLOP": number(plan["flops"] / 1e9, 0),
+        "least": number(plan["least_flops"] / 1e9, 0),
+        "GB": number(plan["bytes"] / 1e9, 1),
+        "all-reduce": f"{len(sums)} x, {sum(sums):.0f} bytes" if sums else "none",
+        "Mcycles": number(plan["cycles"] / 1e6, 1),
+        "ms": number(plan["milliseconds"], 1),
+        "MFU": number(plan["mfu"], 3),
+        "GB without": number(plan["bytes_without_estimate"] / 1e9, 2),
+    }
+
+
+def sentence(plans: Sequence[dict[str, Any]], topology: str, parameters: int) -> str:
     """What was planned, in words."""
-    fits = [each["photos"] for each in found if each["fits"] and each["program"] == "step"]
+    fits = [each["photos"] for each in plans if each["fits"] and each["program"] == "step"]
     largest = f"The largest batch tried that fits has {max(fits)} photos a chip. " if fits else ""
     return (
         f"Compiled for {topology}. {largest}P has {parameters} parameters: {4 * parameters} bytes "
@@ -210,14 +206,14 @@ def _main() -> None:
     title = f"Plan of {config.name} for {options.topology}, {config.dtype}, {config.data.size} px"
     console.print(title, STATIC, sep="\n", highlight=False)
     parameters = full_size.count(networks(config, "tpu").perturber)
-    found: list[dict[str, Any]] = []
+    plans: list[dict[str, Any]] = []
     said = ""
     for work in works(config, mesh):
         for photos in batches:
-            found.append(plan(work, mesh, chip, photos))
-            text_report.print_table(table_of(found[-1:]), console)
-            said = sentence(found, options.topology, parameters)
-            data = {"title": title, "sentence": said, "parameters": parameters, "plans": found}
+            plans.append(plan(work, mesh, chip, photos))
+            text_report.print_table(table_of(plans[-1:]), console)
+            said = sentence(plans, options.topology, parameters)
+            data = {"title": title, "sentence": said, "parameters": parameters, "plans": plans}
             _write(pathlib.Path(options.out), data)
     console.print(said, highlight=False)
 

@@ -56,7 +56,7 @@ def measure_attack(
         )
         p_protected[generator, condition] = inference.judge(networks, crops)
     cells = scoring.score_each(reference, p_protected, fakes)
-    return scoring.make_row(name, files.cost(received), cells)
+    return Row(name=name, cells=cells, **vars(files.cost(received)))
 
 
 def compute_deltas(
@@ -68,9 +68,8 @@ def compute_deltas(
     frames: int = 1,
     known: tuple[str, ...] = (),
 ) -> Float[np.ndarray, "n r r 3"]:
-    """Perturbations on [-1, 1] against a generator that makes `frames` fakes per photo.
-
-    At the resolution of the photos' boxes if they have one size, else at the network's.
+    """Perturbations on [-1, 1], of the size of the photos' boxes if they share one, else of the
+    network's. The generator makes `frames` fakes per photo.
     """
     networks, photos = reference.networks, reference.photos
     net = networks.generators[generator]

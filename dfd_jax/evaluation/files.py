@@ -55,9 +55,7 @@ def perturber_inputs(photos: FacePhotos, protector: Protector) -> UInt8[np.ndarr
 
 
 def addition(deltas: Float[np.ndarray, "n r r 3"], bound: Budget) -> Change:
-    """The change that perturbations on [-1, 1] make: resized to the box, then rounded to whole
-    levels within the bound.
-    """
+    """The change by perturbations on [-1, 1]: resized to the box, whole levels in the bound."""
 
     def change(photo: Pixels, box: Box, i: int) -> Pixels:
         changed = photo.copy()
@@ -70,9 +68,7 @@ def addition(deltas: Float[np.ndarray, "n r r 3"], bound: Budget) -> Change:
 
 
 def through_files(photos: FacePhotos, change: Change | None, sizes: Sequence[int]) -> Received:
-    """Change each photo (None: leave it as it is), write it, read it back, and crop it to squares
-    of these sizes.
-    """
+    """Change each photo (None: not at all), write it, read it, crop it to squares of `sizes`."""
     received, costs = [], []
     with tempfile.TemporaryDirectory(prefix="dfd-") as folder:
         path = pathlib.Path(folder, "photo.png")

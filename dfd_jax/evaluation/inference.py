@@ -53,12 +53,7 @@ class Fakes(NamedTuple):
     @property
     def units(self) -> Float[np.ndarray, "m s s 3"]:
         """All n x k fakes on [-1, 1], those of the first photo first."""
-        return units(self.images.reshape(-1, *self.images.shape[2:]))
-
-
-def units(images: UInt8[np.ndarray, "n s s 3"]) -> Float[np.ndarray, "n s s 3"]:
-    """8-bit pictures on [-1, 1], on the host."""
-    return images.astype(np.float32) / pixels.LEVELS_PER_UNIT - 1.0
+        return pixels.from_uint8(self.images.reshape(-1, *self.images.shape[2:]))
 
 
 def conditions_of(

@@ -204,12 +204,10 @@ class GeneratorRecord:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class DetectorRecord:
-    """A detector that judged; `in_the_loop` if P was trained with it."""
+class DetectorRecord(GeneratorRecord):
+    """A detector that judged."""
 
-    name: str
-    sha256: str
-    in_the_loop: bool
+    in_the_loop: bool  # P was trained with it
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -274,9 +272,11 @@ def from_json(text: str, kind: type[T]) -> T:
     try:
         return _CONVERTER.structure(json.loads(text), kind)
     except (cattrs.BaseValidationError, json.JSONDecodeError) as error:
-        found = cattrs.transform_error(error) if not isinstance(error, ValueError) else [str(error)]
+        problems = (
+            cattrs.transform_error(error) if not isinstance(error, ValueError) else [str(error)]
+        )
         raise ValueError(
-            f"expected the JSON of {kind.__name__}: {'; '.join(found)}. If an older version of "
+            f"expected the JSON of {kind.__name__}: {'; '.join(problems)}. If an older version of "
             "this package wrote it, run python -m dfd_jax.evaluate again."
         ) from error
 

@@ -66,7 +66,19 @@ def after_channel(
 
 
 def _pooled(cells: tuple[Cell, ...]) -> list[PooledFigures]:
-    return [scoring.pooled(cell) for cell in cells if cell.condition == POOLED]
+    """The figures of pooled cells that crop sizes and channels are compared by."""
+    return [
+        PooledFigures(
+            generator=cell.generator,
+            l2=cell.l2,
+            disrupted=cell.disrupted,
+            masked_disrupted=cell.masked_disrupted,
+            q={name: verdict.q for name, verdict in cell.detectors.items()},
+            R_protected={name: verdict.R_protected for name, verdict in cell.detectors.items()},
+        )
+        for cell in cells
+        if cell.condition == POOLED
+    ]
 
 
 def _weighted_mean(weights: list[int]) -> Callable[[list[float]], float]:

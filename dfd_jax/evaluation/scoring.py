@@ -11,6 +11,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float, UInt8
 
+from dfd_jax import pixels
 from dfd_jax.data.face_photos import Crops, FacePhotos
 from dfd_jax.evaluation import files, inference
 from dfd_jax.evaluation.files import Change
@@ -20,9 +21,7 @@ from dfd_jax.evaluation.results import (
     Cell,
     ClipFigures,
     ClipVerdict,
-    Cost,
     Counts,
-    PooledFigures,
     Row,
     Verdict,
 )
@@ -80,13 +79,9 @@ def measure(reference: Reference, name: str, change: Change | None) -> Measured:
     """The row of one kind of protection (None: no change)."""
     received = files.through_files(reference.photos, change, reference.networks.sizes)
     fakes = reference.originals if change is None else reference.fakes(received.crops)
-    row = make_row(name, files.cost([received]), score(reference, received.crops, fakes))
+    cells = score(reference, received.crops, fakes)
+    row = Row(name=name, cells=cells, **vars(files.cost([received])))
     return Measured(row, received.crops, fakes)
-
-
-def make_row(name: str, cost: Cost, cells: tuple[Cell, ...]) -> Row:
-    """A row from its parts."""
-    return Row(name=name, cells=cells, **vars(cost))
 
 
 def score(reference: Reference, crops: Crops, fakes: AllFakes) -> tuple[Cell, ...]:
@@ -104,9 +99,7 @@ def score(reference: Reference, crops: Crops, fakes: AllFakes) -> tuple[Cell, ..
 def score_each(
     reference: Reference, p_protected: Mapping[tuple[str, str], PReals], fakes: AllFakes
 ) -> tuple[Cell, ...]:
-    """The same where each generator and condition has protected photos of its own, of which
-    detectors say `p_protected`.
-    """
+    """The same, with the verdicts on the protected photos of each generator and condition."""
     cells = []
     for name in reference.networks.generators:
         size = reference.networks.size(name)
@@ -125,18 +118,6 @@ def score_each(
     return tuple(cells)
 
 
-def pooled(cell: Cell) -> PooledFigures:
-    """The figures of a pooled cell that crop sizes and channels are compared by."""
-    return PooledFigures(
-        generator=cell.generator,
-        l2=cell.l2,
-        disrupted=cell.disrupted,
-        masked_disrupted=cell.masked_disrupted,
-        q={name: verdict.q for name, verdict in cell.detectors.items()},
-        R_protected={name: verdict.R_protected for name, verdict in cell.detectors.items()},
-    )
-
-
 Pairs = list[tuple[Fakes, Fakes]]  # without and with protection, for each condition
 
 
@@ -146,7 +127,7 @@ def _cell(
     pairs: Pairs,
     clean: UInt8[np.ndarray, "n s s 3"],
     p_reals: PReals,
-    p_protected: PReals,
+    p_protected: dict[str, Float[np.ndarray, " m"]],
 ) -> Cell:
     distances, masked, empty = _distances(pairs, clean)
     disrupted = metrics.is_disrupted(distances)
@@ -180,7 +161,7 @@ def _distances(
     pairs: Pairs, clean: UInt8[np.ndarray, "n s s 3"]
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Each fake's L2, masked L2 and whether its mask is empty: [conditions, photos, frames]."""
-    photos = inference.units(clean)
+    photos = pixels.from_uint8(clean)
     l2, masked, empty = [], [], []
     for before, after in pairs:
         shape = before.images.shape[:2]

@@ -48,9 +48,7 @@ def workdir() -> pathlib.Path:
 
 
 def console() -> Console:
-    """The console of a command: silent in all processes but the first, and wide enough for tables
-    when the output goes to a file.
-    """
+    """A command's console: silent in all processes but the first; 120 columns in a file."""
     if jax.process_index():
         return Console(quiet=True)
     terminal = Console()

@@ -89,9 +89,7 @@ def compile_step(jitted: Any, *arguments: Any) -> Any:
 
 
 def fail(status: int) -> None:
-    """Exit. With several processes at once, without waiting for the others to disconnect: they
-    would wait for this one.
-    """
+    """Exit; one of several processes at once, as the others would wait for it to disconnect."""
     if jax.distributed.is_initialized():
         sys.stdout.flush()
         sys.stderr.flush()

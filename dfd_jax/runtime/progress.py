@@ -86,9 +86,7 @@ class StopRequest:
 
 @contextmanager
 def stop_on_signals() -> Iterator[StopRequest]:
-    """Within the block the first SIGTERM or SIGINT only sets the request; a second one raises
-    KeyboardInterrupt.
-    """
+    """In the block the first SIGTERM or SIGINT sets the request, a second interrupts at once."""
     request = StopRequest()
     numbers = (signal.SIGTERM, signal.SIGINT)
     before = {n: signal.signal(n, request._on_signal) for n in numbers}

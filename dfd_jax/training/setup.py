@@ -38,9 +38,7 @@ def generators(config: Config, dtype: str, frames: int) -> tuple[FrozenGenerator
 
 
 def with_driving_clips(net: FrozenGenerator, root: str, frames: int) -> FrozenGenerator:
-    """The generator with the driving clips in the folder `root` (empty: drawn ones), `frames`
-    frames for each photo. A generator that does not animate photos is returned as it is.
-    """
+    """A generator that animates gets the clips in `root` (empty: drawn), `frames` per photo."""
     if not isinstance(net, FOMM):
         return net
     clips = sources.driving_clips(root, net.card.input_size)
@@ -164,9 +162,7 @@ def network_hashes(opponents: Opponents) -> dict[str, list[str]]:
 
 
 def check(config: Config, opponents: Opponents) -> None:
-    """ValueError for networks that do not fit the config or each other, including the detectors
-    that are first used in the evaluation, hours later.
-    """
+    """ValueError for networks that do not fit, also those that only the evaluation uses."""
     for path, generator in zip(config.generators, opponents.generators, strict=True):
         if generator.card.input_size > config.data.size:
             raise ValueError(

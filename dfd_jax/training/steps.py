@@ -1,5 +1,6 @@
 """The jitted functions: one training step, one evaluation step. Data and weights are arguments."""
 
+import functools
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -42,28 +43,8 @@ def make_train_step(
     the metrics are averaged once, in float32 whatever the networks compute in.
     """
 
-    def loss(
-        params: Any,
-        step: Array,
-        opponents: forward.Opponents,
-        images: UInt8[Array, "b s s 3"],
-        conditions: tuple[Any, ...],
-        rng: Array,
-    ) -> tuple[Array, dict[str, Array]]:
-        seen = forward.forward(
-            with_params(perturber, params),
-            opponents,
-            pixels.from_uint8(images),
-            conditions,
-            budget,
-            terms.norm,
-            rng,
-        )
-        named = objective.terms(seen, terms, towards=opponents.target is not None)
-        value = objective.total(named, terms, step)
-        return value, {"loss": value, **named, **_rates(seen)}
-
     def gradients(*arguments: Any) -> tuple[Any, dict[str, Array]]:
+        loss = functools.partial(_loss, perturber, budget, terms)
         (_, logged), grads = jax.value_and_grad(loss, has_aux=True)(*arguments)
         return grads, logged
 
@@ -86,6 +67,25 @@ def make_train_step(
         return TrainState(step=state.step + 1, params=params, opt_state=opt_state), logged
 
     return jax.jit(step, donate_argnums=0, compiler_options=sharding.compiler_options(mesh))
+
+
+def _loss(
+    perturber: Perturber,
+    budget: Budget,
+    terms: objective.Objective,
+    params: Any,
+    step: Array,
+    opponents: forward.Opponents,
+    images: UInt8[Array, "b s s 3"],
+    conditions: tuple[Any, ...],
+    rng: Array,
+) -> tuple[Array, dict[str, Array]]:
+    """Eq. 7 for P with these parameters, and what is logged of it."""
+    p, photos = with_params(perturber, params), pixels.from_uint8(images)
+    seen = forward.forward(p, opponents, photos, conditions, budget, terms.norm, rng)
+    named = objective.terms(seen, terms, towards=opponents.target is not None)
+    value = objective.total(named, terms, step)
+    return value, {"loss": value, **named, **_rates(seen)}
 
 
 def _averaged(gradients: Callable[..., Any], mesh: Mesh) -> Callable[..., Any]:

@@ -11,7 +11,7 @@ import math
 import pathlib
 import statistics
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from rich.console import Console, Group
@@ -21,13 +21,7 @@ from safetensors import safe_open
 
 from dfd_jax import models
 from dfd_jax.evaluation.report import formatting
-from dfd_jax.models.frozen import (
-    Card,
-    FrozenDetector,
-    FrozenGenerator,
-    Network,
-    Perturber,
-)
+from dfd_jax.models.frozen import Card, FrozenDetector, FrozenGenerator, Network, Perturber
 
 ALL_MB, EACH_MB = 45.0, 6.0  # size limits of the zoo and of each network, in 10^6 bytes
 WIDTH = 150  # columns where the output is no terminal
@@ -164,30 +158,42 @@ def listing(width: int = WIDTH) -> Group:
     return Group(blocks[0], "", blocks[1], "", Text(line, "bold"), Text(LEGEND, "dim"))
 
 
-def _table(columns: Sequence[str], networks: Sequence[Entry]) -> Table:
+class Column(NamedTuple):
+    """A column of the listing: what it says of a network, and how it is set."""
+
+    text: Callable[[Entry], str]
+    is_number: bool = False
+    wraps: bool = False
+
+
+COLUMNS = {
+    "zoo:": Column(lambda entry: entry.name),
+    "model": Column(lambda entry: entry.card.model, wraps=True),
+    "role": Column(lambda entry: entry.role),
+    "px": Column(lambda entry: str(entry.card.input_size), is_number=True),
+    "MB": Column(lambda entry: f"{entry.megabytes:.1f}", is_number=True),
+    "parameters": Column(lambda entry: f"{entry.parameters:,}", is_number=True),
+    "held-out figures": Column(lambda entry: figures(entry.card), wraps=True),
+    "sha256": Column(lambda entry: entry.card.sha256[:8]),
+    "trained on": Column(lambda entry: trained_on(entry.card), wraps=True),
+    "limits": Column(lambda entry: entry.card.info.get("limits", formatting.MISSING), wraps=True),
+}
+
+
+def _table(headers: Sequence[str], networks: Sequence[Entry]) -> Table:
     table = Table(box=None, header_style="bold", padding=(0, 2, 0, 0))
-    for column in columns:
-        is_number = column in ("px", "MB", "parameters")
-        wraps = column in ("model", "held-out figures", "trained on", "limits")
-        side = "right" if is_number else "left"
-        words = [w for entry in networks for w in figures(entry.card).split()]
-        least = max(map(len, words)) if column == "held-out figures" else None
-        table.add_column(column, justify=side, no_wrap=not wraps, overflow="fold", min_width=least)
+    columns = [COLUMNS[header] for header in headers]
+    longest = max(len(word) for entry in networks for word in figures(entry.card).split())
+    for header, column in zip(headers, columns, strict=True):
+        table.add_column(
+            header,
+            justify="right" if column.is_number else "left",
+            no_wrap=not column.wraps,
+            overflow="fold",
+            min_width=longest if header == "held-out figures" else None,
+        )
     for entry in networks:
-        card = entry.card
-        cells = {
-            "zoo:": entry.name,
-            "model": card.model,
-            "role": entry.role,
-            "px": str(card.input_size),
-            "MB": f"{entry.megabytes:.1f}",
-            "parameters": f"{entry.parameters:,}",
-            "held-out figures": figures(card),
-            "sha256": card.sha256[:8],
-            "trained on": trained_on(card),
-            "limits": card.info.get("limits", formatting.MISSING),
-        }
-        table.add_row(*(Text(cells[column]) for column in columns))
+        table.add_row(*(Text(column.text(entry)) for column in columns))
     return table
 
 

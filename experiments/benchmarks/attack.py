@@ -12,11 +12,10 @@ from rich.console import Console
 from dfd_jax import pixels
 from dfd_jax.method import attacks
 from dfd_jax.method.forward import Opponents
-from experiments.benchmarks import method as methods
 from experiments.benchmarks import timing, torch_side, torch_steps
 from experiments.benchmarks.method import Method
 from experiments.benchmarks.page import Page
-from experiments.benchmarks.train import TARGET, compared, page
+from experiments.benchmarks.train import both_sides
 
 PLAN = attacks.ATTACKS["PGD"]
 SAME_GRADIENT = 1e-2  # relative L2 of the first step's gradient
@@ -25,19 +24,8 @@ SAME_DISTANCE = 5e-2  # relative, of the fakes' L2 at the end: signs of tiny gra
 
 def run(args: argparse.Namespace, console: Console) -> tuple[dict[str, Any], Page]:
     """Both sides for every scale. ValueError if they compute different things."""
-    rows = []
-    for scale in args.scales:
-        method, batch = methods.open_method(scale), methods.BATCHES[scale]
-        pair = Pair(method, batch)
-        checked = pair.check()
-        ways = torch_side.each_way(pair.theirs)
-        way = timing.fastest(ways, args.clock)
-        row = {"scale": scale, "size": method.size, "batch": batch, "torch_under": way}
-        calls = {"ours": pair.ours, "torch": ways[way]}
-        rows.append(row | compared(calls, args, batch) | checked)
-        console.print(f"PGD {scale}, batch {batch}: {rows[-1]['speedup']:.2f} x PyTorch")
     about = f"{PLAN.steps} steps of PGD against StarGAN at the photos' own size, no detectors."
-    return {"target": TARGET, "rows": rows}, page(f"PGD-{PLAN.steps}", about, rows)
+    return both_sides(args, console, f"PGD-{PLAN.steps}", about, Pair)
 
 
 class Pair:
@@ -45,6 +33,7 @@ class Pair:
 
     def __init__(self, method: Method, photos: int) -> None:
         (self.generator,) = method.against.generators
+        self.against = Opponents((self.generator,), (), ())
         batch = method.batch(photos)
         self.images = pixels.from_uint8(jnp.asarray(batch["images"]))
         labels = jnp.asarray(batch["attributes"])
@@ -56,18 +45,11 @@ class Pair:
         start = np.random.default_rng(1).uniform(-eps, eps, self.images.shape)
         self.start = jnp.asarray(start, jnp.float32)
 
-    def ours(self) -> jax.Array:
-        """The perturbations that were found."""
-        found = attacks.attack(
-            Opponents((self.generator,), (), ()),
-            self.images,
-            [(self.condition,)],
-            PLAN,
-            jax.random.key(0),
-            references=(self.references,),
-            start=self.start,
-        )
-        return jax.block_until_ready(found)
+    def ours(self) -> Callable[[], jax.Array]:
+        """Computes the perturbations."""
+        inputs = self.against, self.images, [(self.condition,)], PLAN, jax.random.key(0)
+        known = {"references": (self.references,), "start": self.start}
+        return lambda: jax.block_until_ready(attacks.attack(*inputs, **known))
 
     def theirs(self, layout: Any) -> Callable[[], Any]:
         """The same in PyTorch."""
@@ -81,20 +63,19 @@ class Pair:
         generator = torch_side.generator_of(self.generator, layout)
         theirs = torch_steps.ascent(generator, *self._inputs(layout))
         aim = attacks.Aim((self.condition,), (self.references,))
-        against = Opponents((self.generator,), (), ())
         terms = attacks.Objective(distortion=1.0, budget=0.0, fake=0.0, real=0.0)
-        ours, _ = attacks.gradient(self.start, against, self.images, aim, terms)
-        driven = [self._distance(self.ours()), self._distance(_nhwc(self.theirs(layout)()))]
-        found = {
+        ours, _ = attacks.gradient(self.start, self.against, self.images, aim, terms)
+        driven = [self._distance(self.ours()()), self._distance(_nhwc(self.theirs(layout)()))]
+        differences = {
             "difference_gradient": timing.relative_l2(np.asarray(ours), _nhwc(theirs)),
             "difference_distance": abs(driven[0] / driven[1] - 1),
         }
-        is_same = found["difference_gradient"] <= SAME_GRADIENT
-        if not (is_same and found["difference_distance"] <= SAME_DISTANCE):
+        is_same = differences["difference_gradient"] <= SAME_GRADIENT
+        if not (is_same and differences["difference_distance"] <= SAME_DISTANCE):
             raise ValueError(
-                f"the two sides differ: {found}, allowed {SAME_GRADIENT} and {SAME_DISTANCE}"
+                f"the two sides differ: {differences}, allowed {SAME_GRADIENT} and {SAME_DISTANCE}"
             )
-        return found
+        return differences
 
     def _inputs(self, layout: Any) -> tuple[Any, ...]:
         images, references, start = (

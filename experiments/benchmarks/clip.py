@@ -33,12 +33,15 @@ ALLOWED = 2e-4  # on [0, 1], what the recordings of the original ask for
 
 def run(args: argparse.Namespace, console: Console) -> tuple[dict[str, Any], Page]:
     """The published sizes over a clip of `args.frames` frames of `args.size` px."""
-    found = compare(args.size, args.frames, console)
-    line = [str(found["frames"]), str(found["size"])]
-    line += [f"{found['largest']:.1e}", f"{found['allowed']:.0e}"]
+    result = compare(args.size, args.frames, console)
+    row = {
+        "frames": str(result["frames"]),
+        "side": str(result["size"]),
+        "largest difference": f"{result['largest']:.1e}",
+        "allowed": f"{result['allowed']:.0e}",
+    }
     note = "Largest difference of any pixel over all frames, on [0, 1]."
-    headings = ("frames", "side", "largest difference", "allowed")
-    return found, Page("A reenacted clip compared with PyTorch", note, headings, [line])
+    return result, Page("A reenacted clip compared with PyTorch", note, [row])
 
 
 def compare(size: int, frames: int, console: Console, **hyper: Any) -> dict[str, Any]:

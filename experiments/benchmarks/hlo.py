@@ -35,14 +35,14 @@ class Instruction(NamedTuple):
     @property
     def cycles(self) -> int:
         """The compiler's estimate; 0 if it gives none."""
-        found = re.search(r'"estimated_cycles":"(\d+)"', self.attributes)
-        return int(found[1]) if found else 0
+        estimate = re.search(r'"estimated_cycles":"(\d+)"', self.attributes)
+        return int(estimate[1]) if estimate else 0
 
     @property
     def source(self) -> str:
         """The path of modules and operations that it came from."""
-        found = re.search(r'op_name="([^"]*)"', self.attributes)
-        return found[1] if found else ""
+        name = re.search(r'op_name="([^"]*)"', self.attributes)
+        return name[1] if name else ""
 
 
 class Program:
@@ -55,9 +55,11 @@ class Program:
             if header := _HEADER.match(line):
                 current = header["name"]
                 self.entry = current if header["entry"] else self.entry
-            elif current and (found := _INSTRUCTION.match(line)):
-                if parts := _OPCODE.match(found["rest"]):
-                    self.computations[current].append(Instruction(found["name"], *parts.groups()))
+            elif current and (instruction := _INSTRUCTION.match(line)):
+                if parts := _OPCODE.match(instruction["rest"]):
+                    self.computations[current].append(
+                        Instruction(instruction["name"], *parts.groups())
+                    )
             elif line.startswith("}"):
                 current = ""
         if not self.entry:
@@ -84,20 +86,16 @@ class Program:
 
     def collectives(self) -> list[tuple[str, float]]:
         """Each collective that a run reaches: its kind and the bytes of its result."""
-        found = []
-        for each, _ in self.executed:
-            kind = each.opcode.removesuffix("-start")
-            if kind in COLLECTIVES:
-                found.append((kind, bytes_of(each.shape)))
-        return found
+        kinds = ((each.opcode.removesuffix("-start"), each) for each, _ in self.executed)
+        return [(kind, bytes_of(each.shape)) for kind, each in kinds if kind in COLLECTIVES]
 
     def _reached(self, name: str, times: float) -> list[tuple[Instruction, float]]:
-        found = []
+        reached = []
         for each in self.computations[name]:
-            found.append((each, times))
+            reached.append((each, times))
             for inner, share in _calls(each):
-                found += self._reached(inner, times * share)
-        return found
+                reached += self._reached(inner, times * share)
+        return reached
 
 
 def bytes_of(shape: str) -> float:
@@ -115,7 +113,7 @@ def _calls(instruction: Instruction) -> list[tuple[str, float]]:
     if instruction.opcode == "while":
         turns = re.search(r'known_trip_count":\{"n":"(\d+)"', text)
         count = float(turns[1]) if turns else 1.0
-        return [(found, count) for found in re.findall(r"(?:body|condition)=%?([\w.-]+)", text)]
+        return [(name, count) for name in re.findall(r"(?:body|condition)=%?([\w.-]+)", text)]
     if instruction.opcode == "conditional":
         listed = re.search(r"branch_computations=\{([^}]*)\}", text)
         names = (

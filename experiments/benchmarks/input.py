@@ -47,10 +47,7 @@ Work = Callable[[], int]  # handles some photos; how many
 
 
 def run(args: argparse.Namespace, console: Console) -> tuple[dict[str, Any], Page]:
-    """Photos per second of everything, and their shares of what they are compared with.
-
-    Loading is always per second of processor time, that is, per core.
-    """
+    """Rates of everything, and their shares of the first; loading per second of processor time."""
     if not flags.FLAGS.is_parsed():
         flags.FLAGS.mark_as_parsed()  # grain reads them
     rows: list[Row] = []
@@ -63,8 +60,8 @@ def run(args: argparse.Namespace, console: Console) -> tuple[dict[str, Any], Pag
                 ("protecting", protecting(folder, NETWORK, models.load(NETWORK)), args.clock),
                 ("protecting", protecting(folder, FULL, full_size_p(), FULL_BATCH), args.clock),
             ):
-                found = shares(rates(parts, args.repeats, clock), TARGETS[kind])
-                rows += [{"files": name, "kind": kind, **row} for row in found]
+                measured = shares(rates(parts, args.repeats, clock), TARGETS[kind])
+                rows += [{"files": name, "kind": kind, **row} for row in measured]
             console.print(f"{name}: done")
     return {"targets": TARGETS, "rows": rows}, page(rows)
 
@@ -133,17 +130,15 @@ def full_size_p() -> Network:
 def protecting(
     folder: pathlib.Path, called: str, network: Network, batch: int = BATCH
 ) -> dict[str, Work]:
-    """The network alone on the crops of all photos, or of one batch if that is less, then whole
-    files to PNG and JPEG.
-    """
+    """The network alone on crops (one batch of a full-size one), then files to PNG and JPEG."""
     assert isinstance(network, Perturber)
     protector, every = Protector(network, batch), find_inputs([os.fspath(folder)])
-    found = dict(itertools.islice(every.items(), None if batch == BATCH else batch))
-    crops = np.stack([protector.crop(images.read_rgb(folder / name)) for name in found])
+    inputs = dict(itertools.islice(every.items(), None if batch == BATCH else batch))
+    crops = np.stack([protector.crop(images.read_rgb(folder / name)) for name in inputs])
 
     def files(format: Any) -> int:
-        outputs = output_names(found, format)
-        todo = [InputFile(name, found[name], outputs[name]) for name in found]
+        outputs = output_names(inputs, format)
+        todo = [InputFile(name, path, outputs[name]) for name, path in inputs.items()]
         output = pathlib.Path(tempfile.mkdtemp(dir=folder.parent))
         with Manifest(output) as manifest:
             results = Results(manifest, output, network.card.sha256, Options(format))
@@ -188,38 +183,38 @@ def rates(parts: dict[str, Work], repeats: int, clock: str) -> dict[str, Spread]
             milliseconds = timing.timed(lambda work=work, done=done: done.append(work()), clock)
             if repeat:
                 taken[name].append(1000 * done[0] / milliseconds)
-    return {name: spread_of(found) for name, found in taken.items()}
+    return {name: spread_of(values) for name, values in taken.items()}
 
 
-def shares(found: dict[str, Spread], target: float) -> list[Row]:
+def shares(rates: dict[str, Spread], target: float) -> list[Row]:
     """Each rate, and its share of the first one, which the target is about."""
-    first, whole = next(iter(found.items()))
+    first, whole = next(iter(rates.items()))
     return [
         {
             "what": name,
-            "per_second": times,
-            "share": times["median"] / whole["median"],
+            "per_second": rate,
+            "share": rate["median"] / whole["median"],
             "of": first,
             "is_met": name not in (first, THROUGH_PILLOW)
-            and times["median"] >= target * whole["median"],
+            and rate["median"] >= target * whole["median"],
         }
-        for name, times in found.items()
+        for name, rate in rates.items()
     ]
 
 
 def page(rows: list[Row]) -> Page:
     """The shares for people."""
-    headings = ("what", "files", "photos/s", "share", "aim met")
-    lines = [
-        [
-            row["what"],
-            row["files"],
-            pages.spread(row["per_second"], 0 if row["per_second"]["median"] >= 10 else 2),
-            f"{100 * row['share']:.0f} %",
-            "" if row["what"] in (row["of"], THROUGH_PILLOW) else pages.verdict(row["is_met"]),
-        ]
-        for row in rows
-    ]
+    shown = []
+    for row in rows:
+        rate, is_reference = row["per_second"], row["what"] in (row["of"], THROUGH_PILLOW)
+        cells = {
+            "what": row["what"],
+            "files": row["files"],
+            "photos/s": pages.spread(rate, 0 if rate["median"] >= 10 else 2),
+            "share": f"{100 * row['share']:.0f} %",
+            "aim met": "" if is_reference else pages.verdict(row["is_met"]),
+        }
+        shown.append(cells)
     note = (
         f"Batches of {BATCH} squares of {SIZE} px, photos per second of processor time (per core). "
         f"Protecting: {BATCH} photos at once, by the full-size P (random weights, the network of "
@@ -228,5 +223,5 @@ def page(rows: list[Row]) -> Page:
         f"{100 * TARGETS['loading']:.0f} % for batches and {100 * TARGETS['protecting']:.0f} % for "
         f"protecting. libjpeg-turbo {features.version_feature('libjpeg_turbo')}."
     )
-    bars = [Bar(f"{row['what'][:40]}", (row["per_second"],)) for row in rows]
-    return Page("Photos in and out", note, headings, lines, Chart(bars, ("",), "photos/s"))
+    bars = [Bar(row["what"][:40], (row["per_second"],)) for row in rows]
+    return Page("Photos in and out", note, shown, Chart(bars, ("",), "photos/s"))

@@ -32,8 +32,8 @@ def run(args: argparse.Namespace, console: Console) -> tuple[dict[str, Any], Pag
             if kind == TORCH and not has_torch:
                 continue
             _child(scale, kind, batch)  # compiles, so that the others need not
-            found = [_child(scale, kind, batch) for _ in range(args.starts)]
-            row: Row = {name: spread_of(each[name] for each in found) for name in found[0]}
+            starts = [_child(scale, kind, batch) for _ in range(args.starts)]
+            row: Row = {name: spread_of(each[name] for each in starts) for name in starts[0]}
             rows.append({"scale": scale, "what": kind, "batch": batch, **row})
             console.print(f"{scale}, {kind}: {row['peak']['median']:.0f} MiB")
     return {"rows": rows}, _page(rows)
@@ -48,15 +48,14 @@ def _child(scale: str, kind: str, batch: int) -> dict[str, float]:
 
 
 def _page(rows: list[Row]) -> Page:
-    headings = ("scale", "what", "batch", "loaded", "stepping", "peak", "planned")
-    lines = [
-        [
-            row["scale"],
-            row["what"],
-            str(row["batch"]),
-            *(pages.spread(row[name], 0) for name in ("loaded", "stepping", "peak")),
-            f"{row['planned']['median']:.0f}" if "planned" in row else "",
-        ]
+    shown = [
+        {
+            "scale": row["scale"],
+            "what": row["what"],
+            "batch": str(row["batch"]),
+            **{name: pages.spread(row[name], 0) for name in ("loaded", "stepping", "peak")},
+            "planned": f"{row['planned']['median']:.0f}" if "planned" in row else "",
+        }
         for row in rows
     ]
     note = (
@@ -67,4 +66,4 @@ def _page(rows: list[Row]) -> Page:
         "by the compiler. PyTorch's process has JAX in it too, for the weights."
     )
     bars = [Bar(f"{row['scale']}, {row['what']}", (row["peak"],)) for row in rows]
-    return Page("Peak memory", note, headings, lines, Chart(bars, ("",), "MiB"))
+    return Page("Peak memory", note, shown, Chart(bars, ("",), "MiB"))

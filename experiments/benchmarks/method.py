@@ -67,9 +67,7 @@ class Method(NamedTuple):
 
 
 def open_method(scale: str) -> Method:
-    """StarGAN, Xception and a U-Net. "zoo": the trained ones that ship with the package, with
-    and ResNet-18, at 64 px; "full": of the published sizes, with random weights.
-    """
+    """A U-Net, StarGAN and detectors. "zoo": those of the package; "full": random weights."""
     config = stargan.get_config()
     if scale == "zoo":
         config.detectors = ("zoo:xception", "zoo:resnet18")

@@ -80,10 +80,7 @@ CASES = {
 
 
 def run(args: argparse.Namespace, console: Console) -> tuple[dict[str, Any], Page]:
-    """A row for every network, batch size and kind of call; networks without a twin are said so.
-
-    ValueError if a network is unknown, or the two sides give different numbers.
-    """
+    """A row for each network, batch size and call. ValueError if unknown or the sides differ."""
     names, size = args.networks, args.size
     known = [*CASES, *(m for m in models.MODELS if m not in CASES)]
     unknown = sorted(set(names or ()) - set(known))
@@ -109,30 +106,28 @@ def _page(rows: list[dict[str, Any]]) -> Page:
         "memory format and number of threads, weights frozen. Ratio: ours over PyTorch's, ! marks "
         f"those above {LIMIT}. Difference: relative L2 of the outputs or gradients."
     )
-    headings = ("network", "side", "batch", "what", "ours", "PyTorch", "ratio", "difference")
     bars = [
         Bar(f"{row['network']}, {row['what']}", (row["ours"], row["torch"]))
         for row in rows
         if "ours" in row
     ]
     chart = Chart(bars, ("ours", "PyTorch"), "ms")
-    lines = list(map(_cells, rows))
-    return Page("Every network compared with PyTorch", note, headings, lines, chart)
+    return Page("Every network compared with PyTorch", note, list(map(_cells, rows)), chart)
 
 
-def _cells(row: dict[str, Any]) -> list[str]:
+def _cells(row: dict[str, Any]) -> dict[str, str]:
     if "skipped" in row:
-        return [row["network"], "", "", row["skipped"], "", "", "", ""]
-    return [
-        row["network"],
-        str(row["size"]),
-        str(row["batch"]),
-        row["what"],
-        pages.spread(row["ours"]),
-        pages.spread(row["torch"]),
-        f"{row['ratio']:.2f}{'!' if row['ratio'] > LIMIT else ''}",
-        f"{row['difference']:.0e}",
-    ]
+        return {"network": row["network"], "what": row["skipped"]}
+    return {
+        "network": row["network"],
+        "side": str(row["size"]),
+        "batch": str(row["batch"]),
+        "what": row["what"],
+        "ours": pages.spread(row["ours"]),
+        "PyTorch": pages.spread(row["torch"]),
+        "ratio": f"{row['ratio']:.2f}{'!' if row['ratio'] > LIMIT else ''}",
+        "difference": f"{row['difference']:.0e}",
+    }
 
 
 def _summary(row: dict[str, Any]) -> str:
@@ -225,18 +220,18 @@ def compare(calls: Calls, batch: int, repeats: int, clock: str) -> dict[str, Any
     sides = {"ours": calls.ours, "torch": calls.theirs[way]}
     times = timing.alternated(sides, repeats, clock, batch)
     ratio = times["ours"]["median"] / times["torch"]["median"]
-    found = {"ratio": ratio, "difference": differences[way], "torch_under": way}
-    return times | found | {"differences": differences}
+    about = {"ratio": ratio, "difference": differences[way], "torch_under": way}
+    return times | about | {"differences": differences}
 
 
 def _difference(ours: Any, theirs: Any) -> float:
     """Largest relative L2 between arrays of both sides, which are listed in the same order."""
-    found = []
+    distances = []
     for mine, other in zip(jax.tree.leaves(ours), _flat(theirs), strict=True):
         a, b = np.asarray(mine), other.detach().numpy()
         a = a.transpose(0, 3, 1, 2) if a.ndim == 4 else a
-        found.append(float(np.linalg.norm(a - b) / np.linalg.norm(b)))
-    return max(found)
+        distances.append(timing.relative_l2(a, b))
+    return max(distances)
 
 
 def _flat(outputs: Any) -> tuple[torch.Tensor, ...]:

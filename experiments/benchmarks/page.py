@@ -1,12 +1,12 @@
 """What a part of the benchmark shows: one table and one chart, printed and as files."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from rich.console import Console
 
 from dfd_jax.evaluation.report import text_report
-from dfd_jax.evaluation.report.formatting import Line, Table
+from dfd_jax.evaluation.report.formatting import Table
 from experiments.charts import Chart, Spread
 
 
@@ -15,19 +15,14 @@ class Page(NamedTuple):
 
     title: str
     note: str  # what the figures mean and how they were made
-    headers: Sequence[str]
-    lines: Sequence[Sequence[str]]
+    rows: Sequence[Mapping[str, str]]  # cells by their headers
     chart: Chart = Chart(())
 
 
 def show(page: Page, console: Console) -> None:
     """Print the table and its note."""
-    text_report.print_table(_table(page, page.title), console)
+    text_report.print_table(Table(page.title, page.rows), console)
     console.print(page.note, highlight=False)
-
-
-def _table(page: Page, title: str) -> Table:
-    return Table(title, page.headers, [Line(cells) for cells in page.lines])
 
 
 def markdown(page: Page, setting: dict[str, Any], picture: str | None) -> str:
@@ -42,21 +37,22 @@ def markdown(page: Page, setting: dict[str, Any], picture: str | None) -> str:
         f"{versions}, {setting['threads']} cores of an {setting['processor']}, {clock}, load "
         f"{setting['load']}, commit {setting['commit']}.",
         f"`{setting['command']}`",
-        text_report.markdown_of(_table(page, "")),
+        text_report.markdown_of(Table("", page.rows)),
         *([f"![{page.title}]({picture})"] if picture else []),
     ]
     return "\n\n".join(blocks) + "\n"
 
 
-def spread(found: Spread, digits: int = 1) -> str:
+def spread(values: Spread, digits: int = 1) -> str:
     """Median (min … max)."""
-    return f"{found['median']:.{digits}f} ({found['min']:.{digits}f} … {found['max']:.{digits}f})"
+    median, low, high = (f"{values[name]:.{digits}f}" for name in ("median", "min", "max"))
+    return f"{median} ({low} … {high})"
 
 
-def per_second(found: Spread) -> Spread:
+def per_second(times: Spread) -> Spread:
     """Milliseconds per photo as photos per second."""
-    rates = {"median": found["median"], "min": found["max"], "max": found["min"]}
-    return {name: 1000 / value for name, value in rates.items()}
+    slowest_first = {"median": times["median"], "min": times["max"], "max": times["min"]}
+    return {name: 1000 / value for name, value in slowest_first.items()}
 
 
 def verdict(is_met: bool) -> str:

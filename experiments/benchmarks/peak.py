@@ -17,18 +17,18 @@ import numpy as np
 from dfd_jax.method import protector
 from dfd_jax.runtime import command_line, sharding
 from dfd_jax.training import setup
+from experiments.benchmarks import full_size
 from experiments.benchmarks import method as methods
 from experiments.benchmarks.memory import OURS, PROTECT, TORCH
 
 STEPS = 5
-MIB = 2**20
 
 
 class Measured(NamedTuple):
-    """A step, and the bytes that the compiler plans for it, where there is one."""
+    """A step, and the MiB that the compiler plans for it, where there is one."""
 
     step: Callable[[], Any]
-    planned: int | None
+    planned: float | None
 
 
 def main(argv: list[str]) -> None:
@@ -44,17 +44,17 @@ def main(argv: list[str]) -> None:
     for _ in range(STEPS):
         measured.step()
     stepping = resident("VmHWM")
-    found = {"loaded": loaded, "stepping": stepping, "peak": max(starting, stepping)}
+    figures = {"loaded": loaded, "stepping": stepping, "peak": max(starting, stepping)}
     if measured.planned is not None:
-        found["planned"] = measured.planned / MIB
-    print(json.dumps(found))
+        figures["planned"] = measured.planned
+    print(json.dumps(figures))
 
 
 def resident(what: str) -> float:
     """MiB in memory of this process by Linux: now (VmRSS), or at most so far (VmHWM)."""
     lines = pathlib.Path("/proc/self/status").read_text().splitlines()
-    (found,) = (line.split()[1] for line in lines if line.startswith(f"{what}:"))
-    return int(found) / 1024
+    (kib,) = (line.split()[1] for line in lines if line.startswith(f"{what}:"))
+    return int(kib) / 1024
 
 
 def training(method: methods.Method, photos: int) -> Measured:
@@ -72,7 +72,7 @@ def training(method: methods.Method, photos: int) -> Measured:
         state, logged = program(state, against, sharding.shard_batch(batch, mesh), key)
         jax.block_until_ready((state, logged))
 
-    return Measured(call, planned(program.memory_analysis()))
+    return Measured(call, planned(program))
 
 
 def torch_training(method: methods.Method, photos: int) -> Measured:
@@ -94,13 +94,12 @@ def protecting(method: methods.Method, photos: int) -> Measured:
     crops = np.asarray(method.batch(photos)["images"])
     ready.outputs(crops)  # compiles
     plan = protector.outputs.lower(method.perturber, jnp.asarray(crops)).compile()
-    return Measured(lambda: ready.outputs(crops), planned(plan.memory_analysis()))
+    return Measured(lambda: ready.outputs(crops), planned(plan))
 
 
-def planned(memory: Any) -> int:
-    """Bytes of a compiled program, arguments included."""
-    outputs = memory.output_size_in_bytes - memory.alias_size_in_bytes
-    return memory.argument_size_in_bytes + outputs + memory.temp_size_in_bytes
+def planned(program: Any) -> float:
+    """MiB of a compiled program, arguments included."""
+    return 1024 * sum(full_size.gib(program.memory_analysis()).values())
 
 
 if __name__ == "__main__":

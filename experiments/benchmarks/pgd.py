@@ -54,14 +54,14 @@ def timed(both: Mapping[str, Callable[[], Any]], repeats: int, clock: str, photo
     return timing.alternated(both, repeats, clock, photos)
 
 
-def ratio(found: Mapping[str, Spread]) -> float:
+def ratio(times: Mapping[str, Spread]) -> float:
     """How many times P is as fast as PGD."""
-    return found["pgd"]["median"] / found["p"]["median"]
+    return times["pgd"]["median"] / times["p"]["median"]
 
 
 def at_best(by_batch: Mapping[int, Mapping[str, Spread]]) -> dict[str, Spread]:
     """Each one's fastest batch."""
     return {
-        name: min((found[name] for found in by_batch.values()), key=lambda of: of["median"])
+        name: min((times[name] for times in by_batch.values()), key=lambda of: of["median"])
         for name in ("pgd", "p")
     }

@@ -39,25 +39,24 @@ def run(args: argparse.Namespace, console: Console) -> tuple[dict[str, Any], Pag
     return {"aims": AIMS, "rows": rows}, page(rows)
 
 
-def _row(scale: str, batch: str, found: dict[str, Spread]) -> Row:
-    rates = {name: pages.per_second(times) for name, times in found.items()}
-    ratio = pgd.ratio(found)
+def _row(scale: str, batch: str, times: dict[str, Spread]) -> Row:
+    rates = {name: pages.per_second(values) for name, values in times.items()}
+    ratio = pgd.ratio(times)
     return {"scale": scale, "batch": batch, **rates, "ratio": ratio, "aim": AIMS.get(batch)}
 
 
 def page(rows: list[Row]) -> Page:
     """The comparison for people."""
-    headings = ("scale", "batch", "P", f"PGD-{PLAN.steps}", "times as fast", "aim", "met")
-    lines = [
-        [
-            row["scale"],
-            row["batch"],
-            pages.spread(row["p"]),
-            pages.spread(row["pgd"], 2),
-            f"{row['ratio']:.0f}",
-            str(row["aim"] or ""),
-            pages.verdict(row["ratio"] >= row["aim"]) if row["aim"] else "",
-        ]
+    shown = [
+        {
+            "scale": row["scale"],
+            "batch": row["batch"],
+            "P": pages.spread(row["p"]),
+            f"PGD-{PLAN.steps}": pages.spread(row["pgd"], 2),
+            "times as fast": f"{row['ratio']:.0f}",
+            "aim": str(row["aim"] or ""),
+            "met": pages.verdict(row["ratio"] >= row["aim"]) if row["aim"] else "",
+        }
         for row in rows
     ]
     note = (
@@ -68,4 +67,4 @@ def page(rows: list[Row]) -> Page:
     )
     bars = [Bar(f"{row['scale']}, batch {row['batch']}", (exact(row["ratio"]),)) for row in rows]
     title = f"P compared with PGD-{PLAN.steps}"
-    return Page(title, note, headings, lines, Chart(bars, ("",), "times as fast"))
+    return Page(title, note, shown, Chart(bars, ("",), "times as fast"))

@@ -45,6 +45,6 @@ def fastest(calls: Mapping[str, Callable[[], Any]], clock: str) -> str:
     return min(best, key=lambda name: best[name])
 
 
-def relative_l2(found: np.ndarray, expected: np.ndarray) -> float:
+def relative_l2(values: np.ndarray, expected: np.ndarray) -> float:
     """The distance of two arrays, relative to the size of the second."""
-    return float(np.linalg.norm(found - expected) / np.linalg.norm(expected))
+    return float(np.linalg.norm(values - expected) / np.linalg.norm(expected))

@@ -111,7 +111,7 @@ def loss_and_gradient(method: Method, photos: np.ndarray, draw: Draw) -> tuple[f
     return loss, _joined(gradients)
 
 
-def joined(arrays: dict[str, np.ndarray]) -> np.ndarray:
+def joined(arrays: dict[str, Any]) -> np.ndarray:
     """Arrays of P by our names as one vector, in PyTorch's layout."""
     return _joined(_params(arrays, torch.contiguous_format))
 
@@ -120,7 +120,7 @@ def _joined(tensors: dict[str, torch.Tensor]) -> np.ndarray:
     return np.concatenate([tensors[name].numpy().reshape(-1) for name in sorted(tensors)])
 
 
-def _params(arrays: dict[str, np.ndarray], layout: torch.memory_format) -> dict[str, torch.Tensor]:
+def _params(arrays: dict[str, Any], layout: torch.memory_format) -> dict[str, torch.Tensor]:
     hosted = {name: np.array(array) for name, array in arrays.items()}
     return placed(torch_state(theirs.for_pixel_shuffle(hosted)), layout)
 

@@ -28,25 +28,31 @@ SAME_LOSS, SAME_GRADIENT = 1e-3, 0.2
 
 
 def run(args: argparse.Namespace, console: Console) -> tuple[dict[str, Any], Page]:
-    """Both sides for every scale and batch size. ValueError if they compute different things."""
-    rows = []
-    for scale in args.scales:
-        method = methods.open_method(scale)
-        batch = methods.BATCHES[scale]
-        pair = Pair(method, batch)
-        checked = pair.check()
-        ways = pair.theirs()
-        way = timing.fastest(ways, args.clock)
-        calls = {"ours": pair.ours(), "torch": ways[way]}
-        row = {"scale": scale, "size": method.size, "batch": batch, "torch_under": way}
-        rows.append(row | compared(calls, args, batch) | checked)
-        console.print(f"train {scale}, batch {batch}: {rows[-1]['speedup']:.2f} x PyTorch")
+    """Both sides for every scale. ValueError if they compute different things."""
     about = (
         "P is stepped against StarGAN and detectors, Eq. 7 with its gradient and Adam. zoo: "
         "the trained networks of the package (Xception and ResNet-18); full: published sizes "
         "(Xception), random weights."
     )
-    return {"target": TARGET, "rows": rows}, page("A training step", about, rows)
+    return both_sides(args, console, "A training step", about, Pair)
+
+
+def both_sides(
+    args: argparse.Namespace, console: Console, what: str, about: str, make_pair: Callable
+) -> tuple[dict[str, Any], Page]:
+    """For every scale, the `ours` and `theirs` of a pair such as those below, after its `check`."""
+    rows = []
+    for scale in args.scales:
+        method, batch = methods.open_method(scale), methods.BATCHES[scale]
+        pair = make_pair(method, batch)
+        checked = pair.check()
+        ways = torch_side.each_way(pair.theirs)
+        way = timing.fastest(ways, args.clock)
+        calls = {"ours": pair.ours(), "torch": ways[way]}
+        row = {"scale": scale, "size": method.size, "batch": batch, "torch_under": way}
+        rows.append(row | compared(calls, args, batch) | checked)
+        console.print(f"{what}, {scale}, batch {batch}: {rows[-1]['speedup']:.2f} x PyTorch")
+    return {"target": TARGET, "rows": rows}, page(what, about, rows)
 
 
 def compared(
@@ -55,26 +61,24 @@ def compared(
     """Photos per second of both sides, and how many times ours is as fast."""
     calls["ours"]()  # compiles
     times = timing.alternated(calls, args.repeats, args.clock, photos)
-    rates = {side: pages.per_second(found) for side, found in times.items()}
+    rates = {side: pages.per_second(values) for side, values in times.items()}
     return {**rates, "speedup": rates["ours"]["median"] / rates["torch"]["median"]}
 
 
 def page(what: str, about: str, rows: list[dict[str, Any]]) -> Page:
     """The comparison for people."""
-    headings = ("scale", "side", "batch", "ours", "PyTorch", "speed-up", f">= {TARGET}")
-    headings += ("under", "difference")
-    lines = [
-        [
-            row["scale"],
-            str(row["size"]),
-            str(row["batch"]),
-            pages.spread(row["ours"], 2),
-            pages.spread(row["torch"], 2),
-            f"{row['speedup']:.2f}",
-            pages.verdict(row["speedup"] >= TARGET),
-            row["torch_under"],
-            f"{row['difference_gradient']:.0e}",
-        ]
+    shown = [
+        {
+            "scale": row["scale"],
+            "side": str(row["size"]),
+            "batch": str(row["batch"]),
+            "ours": pages.spread(row["ours"], 2),
+            "PyTorch": pages.spread(row["torch"], 2),
+            "speed-up": f"{row['speedup']:.2f}",
+            f">= {TARGET}": pages.verdict(row["speedup"] >= TARGET),
+            "under": row["torch_under"],
+            "difference": f"{row['difference_gradient']:.0e}",
+        }
         for row in rows
     ]
     note = (
@@ -83,8 +87,8 @@ def page(what: str, about: str, rows: list[dict[str, Any]]) -> Page:
         "of threads. Difference: relative L2 of the gradients of both sides, checked before."
     )
     bars = [Bar(f"{row['scale']}, {row['size']} px", (row["ours"], row["torch"])) for row in rows]
-    title = f"{what} compared with PyTorch"
-    return Page(title, note, headings, lines, Chart(bars, ("ours", "PyTorch"), "photos/s"))
+    chart = Chart(bars, ("ours", "PyTorch"), "photos/s")
+    return Page(f"{what} compared with PyTorch", note, shown, chart)
 
 
 class Pair:
@@ -111,11 +115,8 @@ class Pair:
 
         return call
 
-    def theirs(self) -> dict[str, Callable[[], Any]]:
-        """The same in PyTorch, by memory format and number of threads."""
-        return torch_side.each_way(self._twin)
-
-    def _twin(self, layout: Any) -> Callable[[], Any]:
+    def theirs(self, layout: Any) -> Callable[[], Any]:
+        """The same in PyTorch."""
         twin = torch_side.train_step(self.method, layout)
         photos = torch_side.images(self.batch["images"], layout)
         drawn = [torch_side.drawn(each) for each in self.drawn]
@@ -124,7 +125,7 @@ class Pair:
     def check(self) -> dict[str, float]:
         """The largest differences of loss and gradient, over a step with each resize."""
         keep = optax.GradientTransformation(_zeros, _keep)
-        step, found = self.method.train_step(keep), {"loss": 0.0, "gradient": 0.0}
+        step, largest = self.method.train_step(keep), {"loss": 0.0, "gradient": 0.0}
         batch = sharding.shard_batch(self.batch, self.mesh)
         for resize in range(len(self.method.against.resizes)):
             number = next(i for i, draw in enumerate(self.drawn) if draw.resize == resize)
@@ -138,12 +139,12 @@ class Pair:
                 "loss": abs(float(logged["loss"]) / loss - 1),
                 "gradient": timing.relative_l2(torch_side.joined(ours), theirs),
             }
-            found = {name: max(value, differences[name]) for name, value in found.items()}
-        if not (found["loss"] <= SAME_LOSS and found["gradient"] <= SAME_GRADIENT):
+            largest = {name: max(value, differences[name]) for name, value in largest.items()}
+        if not (largest["loss"] <= SAME_LOSS and largest["gradient"] <= SAME_GRADIENT):
             raise ValueError(
-                f"the two sides differ: relative {found}, allowed {SAME_LOSS}, {SAME_GRADIENT}"
+                f"the two sides differ: relative {largest}, allowed {SAME_LOSS}, {SAME_GRADIENT}"
             )
-        return {f"difference_{name}": value for name, value in found.items()}
+        return {f"difference_{name}": value for name, value in largest.items()}
 
 
 def _zeros(params: Any) -> Any:

@@ -8,7 +8,7 @@ from absl import flags
 
 from dfd_jax.evaluation import results
 from dfd_jax.evaluation.report import picture_grid, tables, text_report
-from dfd_jax.evaluation.report.formatting import Line, Table, interval, number, percent, psnr
+from dfd_jax.evaluation.report.formatting import MISSING, Table, interval, number, percent, psnr
 from dfd_jax.evaluation.results import POOLED, Cell, Row, Verdict, row_named
 from dfd_jax.runtime import command_line
 from dfd_jax.runtime.config import Config
@@ -39,27 +39,25 @@ def run(name: str, make: Callable[[TableRun], Result]) -> None:
 
     def main() -> None:
         config, console = flags.FLAGS.config, command_line.console()
-        found = make(TableRun(config, command_line.workdir(), console))
-        about = described(config, found.inputs)
-        console.print(f"\n{found.title}", style="bold", highlight=False)
-        for table in found.tables:
+        result = make(TableRun(config, command_line.workdir(), console))
+        about = described(config, result.inputs)
+        console.print(f"\n{result.title}", style="bold", highlight=False)
+        for table in result.tables:
             text_report.print_table(table, console)
-        console.print(f"\n{found.sentence}", highlight=False)
+        console.print(f"\n{result.sentence}", highlight=False)
         folder = pathlib.Path(flags.FLAGS.out)
-        data = {"table": name, **about, "sentence": found.sentence, "figures": found.figures}
+        data = {"table": name, **about, "sentence": result.sentence, "figures": result.figures}
         replace_file(folder / f"{name}.json", results.to_json(data))
-        title = found.title.partition(" (in brackets")[0]  # the paper's figures are not drawn
-        replace_file(folder / f"{name}.svg", charts.drawing(title, found.chart))
-        replace_file(folder / f"{name}.md", markdown(found, about, f"{name}.svg"))
+        title = result.title.partition(" (in brackets")[0]  # the paper's figures are not drawn
+        replace_file(folder / f"{name}.svg", charts.drawing(title, result.chart))
+        replace_file(folder / f"{name}.md", markdown(result, about, f"{name}.svg"))
         console.print(f"wrote {folder / name}.json, .md and .svg", highlight=False)
 
     command_line.run(main, with_config=True, default=CONFIG)
 
 
 def run_figure(name: str, make: Callable[[TableRun], picture_grid.Panels]) -> None:
-    """Make a figure as a command: NAME.png in the results, or in the workdir if photographs of
-    real people are in it.
-    """
+    """Make a figure as a command: NAME.png in the results; if it shows photographs, the workdir."""
 
     def main() -> None:
         config, console = flags.FLAGS.config, command_line.console()
@@ -71,7 +69,7 @@ def run_figure(name: str, make: Callable[[TableRun], picture_grid.Panels]) -> No
     command_line.run(main, with_config=True, default=CONFIG)
 
 
-def markdown(found: Result, about: dict[str, Any], picture: str) -> str:
+def markdown(result: Result, about: dict[str, Any], picture: str) -> str:
     """The table as a page of its own."""
     side = f"{about['crop_side']} px files" if about["crop_side"] else "files as they are"
     knew = "; ".join(f"{p}: {', '.join(of)}" for p, of in about["detectors_known"].items())
@@ -80,8 +78,8 @@ def markdown(found: Result, about: dict[str, Any], picture: str) -> str:
         f'{about["commit"]}. A star: known to "PGD + detectors". Detectors that P knew: {knew}. '
         "How every number is defined: [README](../README.md)."
     )
-    blocks = [f"# {found.title}", found.sentence, f"![{found.title}]({picture})"]
-    blocks += [*map(text_report.markdown_of, found.tables), small]
+    blocks = [f"# {result.title}", result.sentence, f"![{result.title}]({picture})"]
+    blocks += [*map(text_report.markdown_of, result.tables), small]
     return "\n\n".join(blocks) + "\n"
 
 
@@ -90,80 +88,72 @@ def with_paper(ours: str, theirs: float | None) -> str:
     return ours if theirs is None else f"{ours} ({theirs:.2f})"
 
 
-MEASURES = ("precision", "recall", "f1")
+def detection_cells(
+    label: str, verdict: Verdict, theirs: Sequence[float | None] | None
+) -> dict[str, str]:
+    """Precision, recall and F1 by the detector of that label, with the paper's."""
+    ours = {"prec.": verdict.precision, "rec.": verdict.recall, "F1": verdict.f1}
+    pairs = zip(ours.items(), theirs or (None,) * 3, strict=True)
+    return {f"{label} {m}": with_paper(number(value), paper) for (m, value), paper in pairs}
 
 
-def detection_cells(verdict: Verdict, theirs: Sequence[float | None] | None) -> list[str]:
-    """Precision, recall and F1, with the paper's."""
-    ours = [number(getattr(verdict, measure)) for measure in MEASURES]
-    return [with_paper(*pair) for pair in zip(ours, theirs or (None,) * 3, strict=True)]
-
-
-def detection_headers(labels: Sequence[str]) -> tuple[str, ...]:
-    """Of `detection_cells` of several detectors."""
-    return tuple(f"{label} {m}" for label in labels for m in ("prec.", "rec.", "F1"))
-
-
-def distortion_cells(cell: Cell, theirs: tuple[float, float] | None) -> list[str]:
+def distortion_cells(
+    generator: str, cell: Cell | None, theirs: Sequence[float] | None
+) -> dict[str, str]:
     """L2 and the share disrupted with the paper's, and the masked share."""
     l2, share = (f" ({theirs[0]:.3f})", f" ({percent(theirs[1])})") if theirs else ("", "")
-    shares = percent(cell.disrupted) + share, percent(cell.masked_disrupted)
-    return [number(cell.l2, 3) + l2, *shares]
-
-
-def distortion_headers(generators: Sequence[str]) -> tuple[str, ...]:
-    """Of `distortion_cells` of several generators."""
-    return tuple(f"{name} {m}" for name in generators for m in ("L2", "% dis", "masked % dis"))
+    cells = {
+        "L2": number(cell.l2, 3) + l2 if cell else MISSING,
+        "% dis": percent(cell.disrupted) + share if cell else MISSING,
+        "masked % dis": percent(cell.masked_disrupted) if cell else MISSING,
+    }
+    return {f"{generator} {header}": text for header, text in cells.items()}
 
 
 def details(inputs: Inputs, measured: Sequence[Row]) -> Table:
     """What the paper's tables leave out, for each detector and row, pooled over the conditions."""
-    headers = ("detector", "row", "fakes", "R", "R'", "q", "q 95 %", "F1", "F1 95 %")
-    headers += ("floor…cap", "share of what can be gained")
-    lines = []
+    rows = []
     for detector in inputs.config.detectors:
-        for i, row in enumerate(measured):
+        for row in measured:
             cell = row.cell()
-            found = cell.detectors[detector]
-            cells = (
-                detector_label(inputs.config, detector),
-                row.name,
-                str(cell.n),
-                number(found.R),
-                number(found.R_protected),
-                number(found.q),
-                interval(found.q_interval),
-                number(found.f1),
-                interval(found.f1_interval),
-                tables.floor_and_cap(found),
-                number(found.relative_f1),
-            )
-            lines.append(Line(cells, row.name == MAIN, starts_group=not i))
-    return Table(f"{inputs.generator}: detection, pooled", headers, lines, keys=2)
+            verdict = cell.detectors[detector]
+            cells = {
+                "detector": detector_label(inputs.config, detector),
+                "row": row.name,
+                "fakes": str(cell.n),
+                "R": number(verdict.R),
+                "R'": number(verdict.R_protected),
+                "q": number(verdict.q),
+                "q 95 %": interval(verdict.q_interval),
+                "F1": number(verdict.f1),
+                "F1 95 %": interval(verdict.f1_interval),
+                "floor…cap": tables.floor_and_cap(verdict),
+                "share of what can be gained": number(verdict.relative_f1),
+            }
+            rows.append(cells)
+    return Table(f"{inputs.generator}: detection, pooled", rows, keys=2, strong=MAIN)
 
 
 def costs(inputs: Inputs, measured: Sequence[Row]) -> Table:
     """Distortion of the fakes and of the photos, for each row."""
-    headers = ("row", "fakes", "L2", "% dis", "% dis 95 %", "masked L2", "masked % dis")
-    headers += ("PSNR", "SSIM", "LPIPS-like", "L∞")
-    lines = []
+    rows = []
     for row in measured:
         cell = row.cell()
-        cells = (
-            row.name,
-            str(cell.n),
-            number(cell.l2, 3),
-            percent(cell.disrupted),
-            interval(cell.disrupted_interval, percent),
-            number(cell.masked_l2, 3),
-            percent(cell.masked_disrupted),
-            psnr(row),
-            number(row.ssim, 3),
-            number(row.lpips, 4),
-            number(row.linf_255, 0),
-        )
-        lines.append(Line(cells, row.name == MAIN))
-    return Table(f"{inputs.generator}: distortion, pooled", headers, lines)
+        cells = {
+            "row": row.name,
+            "fakes": str(cell.n),
+            "L2": number(cell.l2, 3),
+            "% dis": percent(cell.disrupted),
+            "% dis 95 %": interval(cell.disrupted_interval, percent),
+            "masked L2": number(cell.masked_l2, 3),
+            "masked % dis": percent(cell.masked_disrupted),
+            "PSNR": psnr(row),
+            "SSIM": number(row.ssim, 3),
+            "LPIPS-like": number(row.lpips, 4),
+            "L∞": number(row.linf_255, 0),
+        }
+        rows.append(cells)
+    return Table(f"{inputs.generator}: distortion, pooled", rows, strong=MAIN)
 
 
 def detector_label(config: Config, name: str) -> str:
@@ -173,9 +163,9 @@ def detector_label(config: Config, name: str) -> str:
 
 def f1_of(row: Row, detector: str, condition: str = POOLED) -> Spread:
     """F1 by a detector, with its 95 % interval."""
-    found = row.cell(condition=condition).detectors[detector]
-    low, high = found.f1_interval
-    return {"median": found.f1, "min": low, "max": high}
+    verdict = row.cell(condition=condition).detectors[detector]
+    low, high = verdict.f1_interval
+    return {"median": verdict.f1, "min": low, "max": high}
 
 
 def disrupted(row: Row) -> Spread:

@@ -107,14 +107,12 @@ def _key(inputs: Inputs, protection: Protection) -> str:
     return hashlib.sha256(json.dumps(about, sort_keys=True).encode()).hexdigest()[:24]
 
 
-def claims(found: list[Row], detectors: tuple[str, ...]) -> dict[str, bool]:
-    """For each detector: F1 with P > with PGD > without protection, P's and PGD's 95 % intervals
-    apart.
-    """
+def claims(measured: list[Row], detectors: tuple[str, ...]) -> dict[str, bool]:
+    """By detector: F1 with P > PGD > no protection, the 95 % intervals of P and PGD apart."""
     held = {}
     for name in detectors:
         nothing, pgd, p = (
-            results.row_named(found, row).cell().detectors[name]
+            results.row_named(measured, row).cell().detectors[name]
             for row in (NOTHING.name, "PGD", MAIN)
         )
         ordered = p.f1 > pgd.f1 > nothing.f1

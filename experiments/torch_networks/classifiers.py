@@ -51,13 +51,13 @@ def xception_stages(state: State, x: Images) -> dict[str, Tensor]:
     """The output of every stage: "b0" (the stem), "b1" to "b12" (the blocks), "final"."""
     x = F.relu(batch_norm(state, "bn1", conv(state, "conv1", x, 2)), inplace=True)
     x = F.relu(batch_norm(state, "bn2", conv(state, "conv2", x)), inplace=True)
-    found = {"b0": x}
+    stages = {"b0": x}
     blocks = sorted({int(k[5 : k.index(".")]) for k in state if k.startswith("block")})
     for number in blocks:
-        x = found[f"b{number}"] = _xception_block(state, f"block{number}", x)
+        x = stages[f"b{number}"] = _xception_block(state, f"block{number}", x)
     x = F.relu(batch_norm(state, "bn3", _separable(state, "conv3", x)), inplace=True)
     x = F.relu(batch_norm(state, "bn4", _separable(state, "conv4", x)), inplace=True)
-    return {**found, "final": x}
+    return {**stages, "final": x}
 
 
 def _xception_block(state: State, name: str, x: Tensor) -> Tensor:
@@ -100,17 +100,17 @@ def efficientnet_stages(
     x = batch_norm(state, "_bn0", conv(state, "_conv_stem", x, 2), EFFICIENTNET_EPSILON)
     x = F.silu(x, inplace=True)
     side = _after(side, 2, padding)
-    found, stage, width = {"b0": x}, 0, None
+    stages, stage, width = {"b0": x}, 0, None
     for number in numbers(state, "_blocks.", "._project_conv.weight"):
         name = f"_blocks.{number}."
         is_first = state[f"{name}_project_conv.weight"].shape[0] != width
         width = state[f"{name}_project_conv.weight"].shape[0]
         stage += is_first
         stride = EFFICIENTNET_STRIDES[stage - 1] if is_first else 1
-        x = found[f"b{stage}"] = _inverted_bottleneck(state, name, x, stride, side)
+        x = stages[f"b{stage}"] = _inverted_bottleneck(state, name, x, stride, side)
         side = _after(side, stride, padding)
     x = batch_norm(state, "_bn1", conv(state, "_conv_head", x), EFFICIENTNET_EPSILON)
-    return {**found, "final": F.silu(x, inplace=True)}
+    return {**stages, "final": F.silu(x, inplace=True)}
 
 
 def _inverted_bottleneck(state: State, name: str, x: Tensor, stride: int, side: int) -> Tensor:

@@ -22,10 +22,7 @@ def stargan(
 def ganimation(
     state: State, x: Float[Tensor, "b 3 h w"], c: Float[Tensor, "b c_dim"]
 ) -> tuple[Float[Tensor, "b 3 h w"], Float[Tensor, "b 1 h w"]]:
-    """Images in [-1, 1] and action units → (colour in [-1, 1], attention in [0, 1]).
-
-    The fake is attention * x + (1 - attention) * colour.
-    """
+    """Images and action units → colour c [-1, 1], attention a [0, 1]; fake: a * x + (1 - a) * c."""
     colour_head, attention_head = next(h for h in HEADS if f"{h[0]}.weight" in state)
     features = _trunk(state, x, c)
     colour = torch.tanh(conv(state, colour_head, features, padding=3))

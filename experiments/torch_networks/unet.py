@@ -28,25 +28,21 @@ def unet(state: State, x: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b 3 h w"]:
 
 
 def for_pixel_shuffle(arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """Arrays by our names, the channels of patches of pixels in PyTorch's order: those of one
-    feature lie together.
-    """
+    """The arrays, with the patches' channels in PyTorch's order: one feature's lie together."""
     halvings = min(int(name.split("/down")[1][0]) for name in arrays if "/down" in name) - 1
-    found = dict(arrays)
+    reordered = dict(arrays)
     for name, array in arrays.items():
         if "/up" in name and name.endswith("_conv/kernel"):
-            found[name] = _by_feature(array, 1, -1)
+            reordered[name] = _by_feature(array, 1, -1)
         elif "/leave/" in name:
-            found[name] = _by_feature(array, halvings, -1)
+            reordered[name] = _by_feature(array, halvings, -1)
         elif name.endswith("/enter_conv/kernel"):
-            found[name] = _by_feature(array, halvings, 2)
-    return found
+            reordered[name] = _by_feature(array, halvings, 2)
+    return reordered
 
 
 def _by_feature(array: np.ndarray, halvings: int, axis: int) -> np.ndarray:
-    """An axis (row, column, row, column …, feature), halved patches first, as (feature, rows,
-    columns).
-    """
+    """An axis (row, column, row, column …, feature), as (feature, rows, columns)."""
     last = np.moveaxis(array, axis, -1)
     apart = last.reshape(*last.shape[:-1], *(2, 2) * halvings, -1)
     start, end = last.ndim - 1, apart.ndim - 1

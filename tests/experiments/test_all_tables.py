@@ -31,6 +31,7 @@ def run(monkeypatch):
     )
 
 
+@pytest.mark.usefixtures("without_type_checks")
 @pytest.mark.parametrize("number", range(1, 9))
 def test_a_table_fits_together(number, run, monkeypatch):
     module = importlib.import_module(f"experiments.table{number}")

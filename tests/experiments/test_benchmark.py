@@ -136,7 +136,7 @@ def test_a_training_step_is_compared_with_the_same_step(method):
     pair = train.Pair(method, 4)
     assert pair.check()["difference_loss"] < 1e-4
     # and both sides take the same way: Adam, schedule, clipping
-    ours, theirs = pair.ours(), pair.theirs()["contiguous, 1 threads"]
+    ours, theirs = pair.ours(), pair.theirs(torch.contiguous_format)
     for _ in range(3):
         logged = ours()[1]
         found = theirs()

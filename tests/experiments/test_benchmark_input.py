@@ -31,7 +31,7 @@ def test_rates_are_medians_after_warming_and_shares_are_of_the_first(monkeypatch
     assert [row["is_met"] for row in rows] == [False, True, False]
     assert rows[1]["of"] == "first"
     page = benchmark_input.page([{"files": "x", **row} for row in rows])
-    assert page.lines[1] == ["other", "x", "40 (10 … 60)", "67 %", "yes"]
+    assert list(page.rows[1].values()) == ["other", "x", "40 (10 … 60)", "67 %", "yes"]
     json.dumps(rows)
 
 

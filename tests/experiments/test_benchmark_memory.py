@@ -31,7 +31,12 @@ def test_each_kind_starts_once_to_compile_and_then_as_often_as_asked(monkeypatch
     first = result["rows"][0]
     assert (first["what"], first["batch"]) == ("training step", 8)
     assert first["stepping"] == {"median": 203.0, "min": 202.0, "max": 204.0}
-    assert page.lines[0][3:] == ["100 (100 … 100)", "203 (202 … 204)", "300 (300 … 300)", "50"]
+    assert list(page.rows[0].values())[3:] == [
+        "100 (100 … 100)",
+        "203 (202 … 204)",
+        "300 (300 … 300)",
+        "50",
+    ]
 
 
 def test_without_pytorch_its_step_is_left_out(monkeypatch):

@@ -3,52 +3,51 @@
 import dataclasses
 
 from dfd_jax.evaluation.report import tables
-from dfd_jax.evaluation.report.formatting import Line, Table, interval, number, percent
+from dfd_jax.evaluation.report.formatting import Table, interval, number, percent
 from dfd_jax.evaluation.results import POOLED, UNPROTECTED, Evaluation, Row
 
 
 def distances(row: Row) -> Table:
     """Everything about the distortion of a row's fakes."""
-    headers = ("generator", "condition", "fakes", "L2", "95 %", "median", "% dis", "95 %")
-    headers += ("masked L2", "masked % dis", "empty masks")
-    lines = [
-        Line(
-            (
-                cell.generator,
-                cell.condition,
-                number(cell.n, 0),
-                number(cell.l2, 3),
-                interval(cell.l2_interval, lambda bound: number(bound, 3)),
-                number(cell.l2_median, 3),
-                percent(cell.disrupted),
-                interval(cell.disrupted_interval, percent),
-                number(cell.masked_l2, 3),
-                percent(cell.masked_disrupted),
-                number(cell.empty_masks, 0),
-            ),
-            is_strong=cell.condition == POOLED,
-        )
+    rows = [
+        {
+            "generator": cell.generator,
+            "condition": cell.condition,
+            "fakes": number(cell.n, 0),
+            "L2": number(cell.l2, 3),
+            "L2 95 %": interval(cell.l2_interval, lambda bound: number(bound, 3)),
+            "median L2": number(cell.l2_median, 3),
+            "% dis": percent(cell.disrupted),
+            "% dis 95 %": interval(cell.disrupted_interval, percent),
+            "masked L2": number(cell.masked_l2, 3),
+            "masked % dis": percent(cell.masked_disrupted),
+            "empty masks": number(cell.empty_masks, 0),
+        }
         for cell in row.cells
     ]
-    return Table("Distortion", headers, lines, keys=2)
+    return Table("Distortion", rows, keys=2, strong=POOLED)
 
 
 def verdicts(evaluation: Evaluation, row: Row) -> Table:
     """Everything that detectors say of a row's photos and fakes."""
-    headers = ("generator", "condition", "detector", "R", "R'", "q", "95 %", "prec.", "rec.")
-    headers += ("F1", "floor", "cap", "AUC", "TP", "FN", "FP", "TN")
-    unprotected, lines = evaluation.row(UNPROTECTED), []
+    unprotected, rows = evaluation.row(UNPROTECTED), []
     for cell in row.cells:
-        base = unprotected.cell(cell.generator, cell.condition)
-        for i, (name, label) in enumerate(tables.detectors(evaluation).items()):
-            found = cell.detectors[name]
-            *start, q, precision, recall, f1, _ = tables.verdict_cells(found, base.detectors[name])
-            counts = dataclasses.astuple(found.counts) if found.counts else (None,) * 4
-            cells = (
-                *(cell.generator, cell.condition, label, *start, q, interval(found.q_interval)),
-                *(precision, recall, f1, number(found.floor), number(found.cap)),
-                tables.less_is_worse(found.auc, base.detectors[name].auc),
-                *(number(count, 0) for count in counts),
-            )
-            lines.append(Line(cells, cell.condition == POOLED, starts_group=i == 0))
-    return Table("Verdicts", headers, lines, keys=3)
+        base = unprotected.cell(cell.generator, cell.condition).detectors
+        for name, label in tables.detectors(evaluation).items():
+            verdict = cell.detectors[name]
+            counts = dataclasses.astuple(verdict.counts) if verdict.counts else (None,) * 4
+            flagged = tables.verdict_cells(verdict, base[name])
+            cells = {
+                "generator": cell.generator,
+                "condition": cell.condition,
+                "detector": label,
+                **{header: flagged[header] for header in ("R", "R'", "q")},
+                "q 95 %": interval(verdict.q_interval),
+                **{header: flagged[header] for header in ("prec.", "rec.", "F1")},
+                "floor": number(verdict.floor),
+                "cap": number(verdict.cap),
+                "AUC": tables.less_is_worse(verdict.auc, base[name].auc),
+            }
+            counted = zip(("TP", "FN", "FP", "TN"), counts, strict=True)
+            rows.append(cells | {header: number(count, 0) for header, count in counted})
+    return Table("Verdicts", rows, keys=3, strong=POOLED)

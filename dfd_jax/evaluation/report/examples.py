@@ -46,10 +46,7 @@ class Examples(NamedTuple):
 
 
 def grid(examples: Examples) -> list[dict[str, UInt8[np.ndarray, "s s 3"]]]:
-    """One row per photo: x, x+P(x), |P(x)| amplified, and the fakes of both under a few conditions.
-
-    Of an animated fake the middle frame is shown.
-    """
+    """A row per photo: x, x+P(x), |P(x)| amplified, fakes of both (of clips the middle frame)."""
     panels = []
     for i in range(min(GRID_PHOTOS, len(examples.clean))):
         delta = examples.protected[i].astype(np.int16) - examples.clean[i]

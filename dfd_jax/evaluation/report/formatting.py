@@ -5,7 +5,7 @@ A missing value (NaN or None) is shown as a dash.
 
 import dataclasses
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from dfd_jax.evaluation.results import Cost
 
@@ -33,12 +33,35 @@ class Line:
 
 @dataclasses.dataclass(frozen=True)
 class Table:
-    """Headers and lines; the first `keys` columns name the line and are left-aligned."""
+    """Rows of cells by their headers; missing cells are empty.
+
+    The first `keys` columns name the line and are left-aligned. `strong` is the key of the lines
+    that the report is about. A rule separates lines that differ in a key other than the last, and
+    stands above the key `rule_above`.
+    """
 
     title: str
-    headers: Sequence[str]
-    lines: Sequence[Line]
+    rows: Sequence[Mapping[str, str]]
     keys: int = 1
+    strong: str | None = None
+    rule_above: str | None = None
+
+    @property
+    def headers(self) -> list[str]:
+        """The headers of all rows, in the order of their first appearance."""
+        return list(dict.fromkeys(header for row in self.rows for header in row))
+
+    @property
+    def lines(self) -> list[Line]:
+        """The rows with a cell for every header."""
+        headers, lines, above = self.headers, [], []
+        for row in self.rows:
+            *group, last = list(row.values())[: self.keys]
+            starts_group = group != above or last == self.rule_above
+            cells = [row.get(header, "") for header in headers]
+            lines.append(Line(cells, self.strong in (*group, last), starts_group))
+            above = group
+        return lines
 
 
 def number(value: float | None, digits: int = 2) -> str:

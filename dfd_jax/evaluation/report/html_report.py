@@ -84,9 +84,9 @@ def _tiles(evaluation: Evaluation) -> Iterator[tuple[str, str]]:
     cell, before = row.cell(generator), evaluation.row(UNPROTECTED).cell(generator)
     yield f"{percent(cell.disrupted)} %", f"of fakes disrupted, L2 {number(cell.l2, 3)}"
     for name, label in tables.detectors(evaluation).items():
-        found = cell.detectors[name]
-        kept = f"R' {number(found.R_protected)}, R {number(found.R)}"
-        change = f"{percent(before.detectors[name].q)} → {percent(found.q)} %"
+        verdict = cell.detectors[name]
+        kept = f"R' {number(verdict.R_protected)}, R {number(verdict.R)}"
+        change = f"{percent(before.detectors[name].q)} → {percent(verdict.q)} %"
         yield change, f"of fakes judged real by {label} ({kept})"
     yield f"{psnr(row)} dB", f"PSNR, L∞ {number(row.linf_255, 1)} levels"
     yield f"{number(evaluation.speed.batch_1_ms, 1)} ms", "to protect one photo"

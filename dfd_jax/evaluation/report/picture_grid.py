@@ -24,10 +24,7 @@ FONT_SIZES = (15, 13, 11, 9)  # the largest at which the longest word of all cap
 def amplified(
     delta_levels: Num[np.ndarray, "h w 3"], factor: float = AMPLIFY
 ) -> UInt8[np.ndarray, "h w 3"]:
-    """The size of a perturbation given in 8-bit levels, times `factor`, on black; clipped at 255.
-
-    Under AMPLIFIED_CAPTION (or one that names another factor) in a grid.
-    """
+    """The size of a perturbation in 8-bit levels, times `factor`, on black; clipped at 255."""
     levels = np.abs(np.asarray(delta_levels, np.float64)) * factor
     return np.clip(np.round(levels), 0, 255).astype(np.uint8)
 
@@ -45,10 +42,7 @@ def save_grid(path: str | os.PathLike[str], panels: Panels) -> None:
 
 
 def save_animation(path: str | os.PathLike[str], frames: Sequence[Panels]) -> None:
-    """Write a GIF that shows one grid after the other, in an endless loop.
-
-    ValueError for no frames, and for panels as `save_grid`.
-    """
+    """Write a GIF that shows the grids in an endless loop. ValueError as for `save_grid`."""
     if not frames:
         raise ValueError("an animation needs at least one frame, found none")
     first, *others = map(_drawn, frames)

@@ -4,21 +4,12 @@ Every report shows the same `Table`s, so a number looks alike in a terminal, in 
 Markdown. Nothing here computes a result beyond a column's mean and worst.
 """
 
-import dataclasses
 import math
 import statistics
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TypeVar
 
-from dfd_jax.evaluation.report.formatting import (
-    MISSING,
-    Line,
-    Table,
-    Worse,
-    number,
-    percent,
-    psnr,
-)
+from dfd_jax.evaluation.report.formatting import MISSING, Table, Worse, number, percent, psnr
 from dfd_jax.evaluation.results import (
     NAN,
     POOLED,
@@ -35,6 +26,8 @@ from dfd_jax.evaluation.results import (
 )
 
 T = TypeVar("T", bound=PooledFigures)
+VERDICT_HEADERS = ("R", "R'", "q", "prec.", "rec.", "F1", "floor…cap")
+MEAN, WORST = "mean", "worst"  # lines below the channels
 R_TOLERANCE = 0.02  # R' may lie this far below R before it is flagged: the project's own target
 LEGEND = (
     "L2: mean squared difference between the fake made from the protected photo and the fake made "
@@ -106,54 +99,53 @@ def every(evaluation: Evaluation) -> list[Table]:
 
 def summary(evaluation: Evaluation) -> list[Table]:
     """Per generator: every detector and row, pooled over the conditions."""
-    headers = ("detector", "row", "L2", "% dis", "R", "R'", "q", "prec.", "rec.", "F1")
-    headers += ("floor…cap", "PSNR", "SSIM", "L∞")
-    headers += ("LPIPS-like",) if _has_lpips(evaluation) else ()
     return [
         Table(
             f"{generator.name}: all conditions together",
-            headers,
-            list(_summary_lines(evaluation, generator.name)),
+            list(_summary_rows(evaluation, generator.name)),
             keys=2,
+            strong=PROTECTED,
         )
         for generator in evaluation.generators
     ]
 
 
-def _summary_lines(evaluation: Evaluation, generator: str) -> Iterator[Line]:
+def _summary_rows(evaluation: Evaluation, generator: str) -> Iterator[dict[str, str]]:
     base = evaluation.row(UNPROTECTED).cell(generator)
     labels = detectors(evaluation)
     for name in labels or [""]:
-        for i, row in enumerate(evaluation.rows):
+        for row in evaluation.rows:
             cell = row.cell(generator)
-            verdict = [MISSING] * 7
+            verdict: dict[str, str] = dict.fromkeys(VERDICT_HEADERS, MISSING)
             if name:
                 verdict = verdict_cells(cell.detectors[name], base.detectors[name])
-            cells = (
-                labels.get(name, MISSING),
-                row.name,
-                number(cell.l2, 3),
-                percent(cell.disrupted),
-                *verdict,
-                psnr(row),
-                number(row.ssim, 3),
-                number(row.linf_255, 1),
-                *([number(row.lpips, 4)] if _has_lpips(evaluation) else []),
-            )
-            yield Line(cells, row.name == PROTECTED, starts_group=i == 0)
+            cells = {
+                "detector": labels.get(name, MISSING),
+                "row": row.name,
+                "L2": number(cell.l2, 3),
+                "% dis": percent(cell.disrupted),
+                **verdict,
+                "PSNR": psnr(row),
+                "SSIM": number(row.ssim, 3),
+                "L∞": number(row.linf_255, 1),
+            }
+            if _has_lpips(evaluation):
+                cells["LPIPS-like"] = number(row.lpips, 4)
+            yield cells
 
 
-def verdict_cells(found: Verdict, base: Verdict) -> list[str]:
-    """R, R', q, precision, recall and F1, flagged against no protection; F1's floor and cap."""
-    return [
-        number(found.R),
-        kept_real(found.R_protected, found.R),
-        more_is_worse(found.q, base.q),
-        less_is_worse(found.precision, base.precision),
-        number(found.recall),
-        less_is_worse(found.f1, base.f1),
-        floor_and_cap(found),
-    ]
+def verdict_cells(verdict: Verdict, base: Verdict) -> dict[str, str]:
+    """What a detector says, flagged where it is worse than without protection."""
+    cells = (
+        number(verdict.R),
+        kept_real(verdict.R_protected, verdict.R),
+        more_is_worse(verdict.q, base.q),
+        less_is_worse(verdict.precision, base.precision),
+        number(verdict.recall),
+        less_is_worse(verdict.f1, base.f1),
+        floor_and_cap(verdict),
+    )
+    return dict(zip(VERDICT_HEADERS, cells, strict=True))
 
 
 def floor_and_cap(verdict: Verdict) -> str:
@@ -164,82 +156,79 @@ def floor_and_cap(verdict: Verdict) -> str:
 def table1(evaluation: Evaluation) -> list[Table]:
     """Per generator, in the layout of the paper's Table 1: condition and row by detector."""
     labels = detectors(evaluation)
-    measures = ("precision", "recall", "f1")
-    headers = ("condition", "row", *(f"{d} {m}" for d in labels.values() for m in measures))
     tables = []
     for generator in evaluation.generators if labels else ():
-        lines = []
-        for condition in _conditions_of(evaluation, generator.name):
-            for i, row in enumerate(evaluation.rows):
+        rows = []
+        cells = evaluation.row(PROTECTED).cells
+        known = [cell.condition for cell in cells if cell.generator == generator.name]
+        for condition in (name for name in known if name != POOLED):
+            for row in evaluation.rows:
                 verdicts = row.cell(generator.name, condition).detectors
-                values = [number(getattr(verdicts[d], m)) for d in labels for m in measures]
-                is_strong = row.name == PROTECTED
-                lines.append(Line([condition, row.name, *values], is_strong, starts_group=i == 0))
+                values = {
+                    f"{label} {measure}": number(getattr(verdicts[name], measure))
+                    for name, label in labels.items()
+                    for measure in ("precision", "recall", "f1")
+                }
+                rows.append({"condition": condition, "row": row.name, **values})
         title = f"{generator.name}: precision, recall and F1 under each condition"
-        tables.append(Table(title, headers, lines, keys=2))
+        tables.append(Table(title, rows, keys=2, strong=PROTECTED))
     return tables
-
-
-def _conditions_of(evaluation: Evaluation, generator: str) -> list[str]:
-    cells = evaluation.row(PROTECTED).cells
-    return [c.condition for c in cells if c.generator == generator and c.condition != POOLED]
 
 
 def conditions(evaluation: Evaluation) -> list[Table]:
     """Per generator: P under every condition; q as "without → with protection"."""
-    headers = ("condition", "fakes", "L2", "% dis", "masked L2", "masked % dis")
 
-    def values(cell: Cell) -> list[str]:
-        return [
-            number(cell.n, 0),
-            number(cell.l2, 3),
-            percent(cell.disrupted),
-            number(cell.masked_l2, 3),
-            percent(cell.masked_disrupted),
-        ]
+    def values(cell: Cell) -> dict[str, str]:
+        return {
+            "condition": cell.condition,
+            "fakes": number(cell.n, 0),
+            "L2": number(cell.l2, 3),
+            "% dis": percent(cell.disrupted),
+            "masked L2": number(cell.masked_l2, 3),
+            "masked % dis": percent(cell.masked_disrupted),
+        }
 
-    title = "P under each condition"
-    return _by_condition(evaluation, title, headers, values, lambda cell: cell.detectors)
+    return _by_condition(evaluation, "P under each condition", values, lambda cell: cell.detectors)
 
 
 def clips(evaluation: Evaluation) -> list[Table]:
     """Per generator that animates: whole clips under P; empty if none does."""
-    headers = ("motion", "clips", "frames", "% dis")
 
-    def values(cell: Cell) -> list[str]:
+    def values(cell: Cell) -> dict[str, str]:
         assert cell.clips is not None
-        clips = cell.clips
-        return [number(clips.n, 0), number(clips.frames, 0), percent(clips.disrupted)]
+        return {
+            "motion": cell.condition,
+            "clips": number(cell.clips.n, 0),
+            "frames": number(cell.clips.frames, 0),
+            "% dis": percent(cell.clips.disrupted),
+        }
 
     title = "whole clips (mean L2, verdict on the mean log-odds of the frames)"
     return _by_condition(
-        evaluation, title, headers, values, lambda cell: cell.clips and cell.clips.detectors
+        evaluation, title, values, lambda cell: cell.clips and cell.clips.detectors
     )
 
 
 def _by_condition(
     evaluation: Evaluation,
     title: str,
-    headers: tuple[str, ...],
-    values: Callable[[Cell], list[str]],
+    values: Callable[[Cell], dict[str, str]],
     verdicts: Callable[[Cell], dict[str, Verdict] | dict[str, ClipVerdict] | None],
 ) -> list[Table]:
     """A line for each condition: `values`, and each detector's q without and with protection."""
     labels, unprotected = detectors(evaluation), evaluation.row(UNPROTECTED)
-    headers += tuple(f"q {label}" for label in labels.values())
     tables = []
     for generator in evaluation.generators:
-        lines = []
+        rows = []
         for cell in evaluation.row(PROTECTED).cells:
-            found = verdicts(cell)
+            after = verdicts(cell)
             before = verdicts(unprotected.cell(cell.generator, cell.condition))
-            if cell.generator != generator.name or found is None or before is None:
-                continue
-            changes = [_change(before[name].q, found[name].q) for name in labels]
-            is_pooled = cell.condition == POOLED
-            lines.append(Line([cell.condition, *values(cell), *changes], is_pooled, is_pooled))
-        if lines:
-            tables.append(Table(f"{generator.name}: {title}", headers, lines))
+            if cell.generator == generator.name and after is not None and before is not None:
+                q = {f"q {labels[n]}": _change(before[n].q, after[n].q) for n in labels}
+                rows.append(values(cell) | q)
+        if rows:
+            heading = f"{generator.name}: {title}"
+            tables.append(Table(heading, rows, strong=POOLED, rule_above=POOLED))
     return tables
 
 
@@ -250,23 +239,20 @@ def _change(before: float, after: float) -> str:
 
 def crop_sizes(evaluation: Evaluation) -> list[Table]:
     """P where the face in the file is 1, 2, 4 times the network's input; empty if not measured."""
-    headers = ("face in the file", "L2", "% dis", "L∞", "PSNR")
+
+    def values(result: CropSizeResult) -> dict[str, str]:
+        return {
+            "face in the file": f"{result.side} px ({number(result.scale, 1)} x)",
+            "L2": number(result.l2, 3),
+            "% dis": percent(result.disrupted),
+            "L∞": number(result.linf_255, 1),
+            "PSNR": psnr(result),
+        }
+
     return [
-        Table(f"{generator}: larger photos", headers, [_crop_size_line(each) for each in found])
-        for generator, found in _by_generator(evaluation.crop_sizes).items()
+        Table(f"{generator}: larger photos", list(map(values, results)))
+        for generator, results in _by_generator(evaluation.crop_sizes).items()
     ]
-
-
-def _crop_size_line(result: CropSizeResult) -> Line:
-    return Line(
-        (
-            f"{result.side} px ({number(result.scale, 1)} x)",
-            number(result.l2, 3),
-            percent(result.disrupted),
-            number(result.linf_255, 1),
-            psnr(result),
-        )
-    )
 
 
 def channels(evaluation: Evaluation) -> list[Table]:
@@ -274,42 +260,34 @@ def channels(evaluation: Evaluation) -> list[Table]:
 
     The last two lines are the mean over the channels and the worst of each column.
     """
-    labels = detectors(evaluation)
-    headers = ("channel", "L2", "% dis", *(f"q {label}" for label in labels.values()))
-    headers += tuple(f"R' {label}" for label in labels.values())
-    tables = []
-    for generator, found in _by_generator(evaluation.channels).items():
-        without = evaluation.row(UNPROTECTED).cell(generator).detectors
-        base = {name: without[name] for name in labels}
-        lines = [_channel_line(each, base) for each in [*found, *_mean_and_worst(found)]]
-        if len(found) > 1:
-            lines[-2] = dataclasses.replace(lines[-2], starts_group=True)
-        tables.append(Table(f"{generator}: after each channel", headers, lines))
+    labels, tables = detectors(evaluation), []
+    for generator, results in _by_generator(evaluation.channels).items():
+        base = evaluation.row(UNPROTECTED).cell(generator).detectors
+        rows = [
+            {
+                "channel": result.channel,
+                "L2": number(result.l2, 3),
+                "% dis": percent(result.disrupted),
+                **{f"q {labels[n]}": more_is_worse(result.q[n], base[n].q) for n in labels},
+                **{f"R' {labels[n]}": kept_real(result.R_protected[n], base[n].R) for n in labels},
+            }
+            for result in (*results, *_mean_and_worst(results))
+        ]
+        title = f"{generator}: after each channel"
+        tables.append(Table(title, rows, rule_above=MEAN))
     return tables
 
 
-def _channel_line(result: ChannelResult, base: dict[str, Verdict]) -> Line:
-    return Line(
-        (
-            result.channel,
-            number(result.l2, 3),
-            percent(result.disrupted),
-            *(more_is_worse(result.q[name], verdict.q) for name, verdict in base.items()),
-            *(kept_real(result.R_protected[name], verdict.R) for name, verdict in base.items()),
-        )
-    )
-
-
-def _mean_and_worst(found: Sequence[ChannelResult]) -> list[ChannelResult]:
+def _mean_and_worst(results: Sequence[ChannelResult]) -> list[ChannelResult]:
     """Two more lines; none for a single channel. More is worse for q, less for all else."""
-    if len(found) < 2:
+    if len(results) < 2:
         return []
 
     def line(name: str, of_shares: Callable, of_q: Callable) -> ChannelResult:
-        combined = combine(found, _of_known(of_shares), _of_known(of_q))
+        combined = combine(results, _of_known(of_shares), _of_known(of_q))
         return ChannelResult(channel=name, **combined)
 
-    return [line("mean", statistics.fmean, statistics.fmean), line("worst", min, max)]
+    return [line(MEAN, statistics.fmean, statistics.fmean), line(WORST, min, max)]
 
 
 def _of_known(choose: Callable) -> Callable[[list[float]], float]:
@@ -330,9 +308,9 @@ def _by_generator(results: Iterable[T]) -> dict[str, list[T]]:
 
 def speed(evaluation: Evaluation) -> str:
     """What protecting one photo takes, in a line."""
-    found = evaluation.speed
+    speed = evaluation.speed
     return (
-        f"{number(found.batch_1_ms, 1)} ms per photo, one at a time; "
-        f"{number(found.best_batch_ms, 1)} ms per photo in batches of {found.best_batch} "
+        f"{number(speed.batch_1_ms, 1)} ms per photo, one at a time; "
+        f"{number(speed.best_batch_ms, 1)} ms per photo in batches of {speed.best_batch} "
         f"({evaluation.device})"
     )

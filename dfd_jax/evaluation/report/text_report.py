@@ -56,8 +56,9 @@ def split(table: Table, width: int) -> list[Table]:
 
 
 def _columns(table: Table, picked: list[int]) -> Table:
-    lines = [dataclasses.replace(x, cells=[x.cells[i] for i in picked]) for x in table.lines]
-    return dataclasses.replace(table, headers=[table.headers[i] for i in picked], lines=lines)
+    headers = [table.headers[i] for i in picked]
+    rows = [{header: row.get(header, "") for header in headers} for row in table.rows]
+    return dataclasses.replace(table, rows=rows)
 
 
 def _rich(table: Table, console: Console) -> RichTable:
