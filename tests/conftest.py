@@ -1,6 +1,7 @@
 """Eight virtual CPU devices, checked types and one compilation cache for every test."""
 
 import atexit
+import ctypes
 import gc
 import os
 import pathlib
@@ -31,6 +32,7 @@ def cache_folder() -> str:
 
 # Set before JAX is imported; processes that tests start inherit all of it.
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
+os.environ.setdefault("MALLOC_ARENA_MAX", "2")  # for workers: more arenas keep more freed memory
 add_xla_flag("xla_force_host_platform_device_count", 8)
 add_xla_flag("xla_backend_optimization_level", 0)  # tests mostly compile: this halves it
 if "JAX_COMPILATION_CACHE_DIR" not in os.environ:  # JAX's keys tell processors and flags apart
@@ -63,6 +65,14 @@ def forget_compiled_programs():
     yield
     jax.clear_caches()
     gc.collect()
+    return_freed_memory()
+
+
+def return_freed_memory() -> None:
+    """Gives freed memory back to the system where the C library can do that (glibc)."""
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None) if os.name == "posix" else None
+    if trim is not None:
+        trim(0)
 
 
 @pytest.fixture

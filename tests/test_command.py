@@ -45,11 +45,10 @@ def test_an_unknown_command_ends_in_one_sentence(monkeypatch, capsys):
     assert error.count("\n") == 1
 
 
-def test_a_command_gets_its_arguments_and_its_status_is_passed_on(monkeypatch, capsys):
-    monkeypatch.setattr(sys, "argv", ["dfd-jax", "protect", "photos"])
-    with pytest.raises(SystemExit, match="2"):
-        command.main()
-    assert "found one path, expected INPUT... OUTPUT" in capsys.readouterr().err
+def test_a_command_gets_its_arguments_and_its_status_is_passed_on():
+    ended = run("protect", "photos")
+    assert ended.returncode == 2
+    assert "found one path, expected INPUT... OUTPUT" in ended.stderr
 
 
 def test_a_command_imports_from_the_current_folder_as_python_m_does(tmp_path, monkeypatch, capsys):
