@@ -11,7 +11,7 @@ from dfd_jax.data.faces import Face
 from dfd_jax.data.images import Box
 
 Pixels = UInt8[np.ndarray, "_ _ 3"]
-Crops = dict[int, UInt8[np.ndarray, "n s s 3"]]  # by their side
+Crops = dict[int, UInt8[np.ndarray, "_ _ _ 3"]]  # by their side
 
 
 class FacePhotos(NamedTuple):

@@ -62,7 +62,7 @@ class Aim(NamedTuple):
     """What to disrupt: one condition per generator, and the references r of their fakes."""
 
     condition: tuple[Any, ...]
-    references: tuple[Float[Array, "n g g 3"], ...]
+    references: tuple[Float[Array, "_ _ _ 3"], ...]
 
 
 def attack(
@@ -72,7 +72,7 @@ def attack(
     plan: Attack,
     key: Array,
     *,
-    references: tuple[Float[Array, "n g g 3"], ...] | None = None,
+    references: tuple[Float[Array, "_ _ _ 3"], ...] | None = None,
     start: Float[Array, "b r r 3"] | None = None,
 ) -> Float[Array, "b r r 3"]:
     """Perturbations on [-1, 1] that maximise the distance of each photo's fakes from r.
@@ -137,7 +137,7 @@ def gradient(
     aim: Aim,
     terms: Objective,
     towards: bool = False,
-) -> tuple[Float[Array, "b r r 3"], tuple[Float[Array, "n g g 3"], ...]]:
+) -> tuple[Float[Array, "b r r 3"], tuple[Float[Array, "_ _ _ 3"], ...]]:
     """d(-loss)/d(deltas), the direction that decreases Eq. 7, and the fakes; all on [-1, 1]."""
 
     def loss(deltas: Float[Array, "b r r 3"]) -> tuple[Array, tuple[Array, ...]]:
@@ -226,7 +226,7 @@ def _aims(
     images: Float[Array, "b r r 3"],
     conditions: Sequence[tuple[Any, ...]],
     plan: Attack,
-    references: tuple[Float[Array, "n g g 3"], ...] | None,
+    references: tuple[Float[Array, "_ _ _ 3"], ...] | None,
 ) -> list[Aim]:
     return [
         Aim(asked, references or _references(opponents, images, asked, plan))
@@ -239,7 +239,7 @@ def _references(
     images: Float[Array, "b r r 3"],
     condition: tuple[Any, ...],
     plan: Attack,
-) -> tuple[Float[Array, "n g g 3"], ...]:
+) -> tuple[Float[Array, "_ _ _ 3"], ...]:
     """r: the target at each fake's size, or G(x, c).
 
     G(x, c) is computed by the same program as the gradients: another program rounds differently,
@@ -276,7 +276,7 @@ def _mixed(picked: Array, *choices: Float[Array, "n ..."]) -> Float[Array, "n ..
 
 def _fakes(
     opponents: Opponents, protected: Float[Array, "b s s 3"], condition: tuple[Any, ...]
-) -> tuple[Float[Array, "n g g 3"], ...]:
+) -> tuple[Float[Array, "_ _ _ 3"], ...]:
     pairs = zip(opponents.generators, condition, strict=True)
     return tuple(generator(protected, asked) for generator, asked in pairs)
 

@@ -58,8 +58,8 @@ def _references(
     opponents: Opponents,
     images: Float[Array, "b s s 3"],
     pairs: list[tuple[FrozenGenerator, Any]],
-    fakes: tuple[Float[Array, "n g g 3"], ...],
-) -> tuple[Float[Array, "n g g 3"], ...]:
+    fakes: tuple[Float[Array, "_ _ _ 3"], ...],
+) -> tuple[Float[Array, "_ _ _ 3"], ...]:
     target = opponents.target
     if target is not None:
         sized = [layers.resize_bilinear(target[None], fake.shape[1]) for fake in fakes]

@@ -42,10 +42,10 @@ class Seen(NamedTuple):
 
     norms: Float[Array, " b"]  # of P(x) in the file, in the objective's norm, on [-1, 1]
     rms: Float[Array, " b"]
-    fakes: tuple[Float[Array, "n g g 3"], ...]  # G(x+P(x), c) per generator
-    references: tuple[Float[Array, "n g g 3"], ...]  # r per generator
-    fake_logits: tuple[tuple[Float[Array, " n"], ...], ...]  # G x D: log-odds of REAL
-    real_logits: tuple[Float[Array, " b"], ...]  # the same of x+P(x), per detector
+    fakes: tuple[Float[Array, "_ _ _ 3"], ...]  # G(x+P(x), c) per generator
+    references: tuple[Float[Array, "_ _ _ 3"], ...]  # r per generator
+    fake_logits: tuple[tuple[Float[Array, "_"], ...], ...]  # G x D: log-odds of REAL
+    real_logits: tuple[Float[Array, "_"], ...]  # the same of x+P(x), per detector
 
 
 def terms(

@@ -146,7 +146,7 @@ class FrozenDetector(Network):
         return self.real_logits_of((images,))[0]
 
     def real_logits_of(
-        self, sets: Sequence[Float[Array, "n _ _ 3"]]
+        self, sets: Sequence[Float[Array, "_ _ _ 3"]]
     ) -> tuple[Float[Array, "_"], ...]:
         """The same for several sets of images in one pass: one program and fuller batches.
 

@@ -45,7 +45,7 @@ class Examples(NamedTuple):
         return any(fakes.images.shape[1] > 1 for fakes in self.originals.values())
 
 
-def grid(examples: Examples) -> list[dict[str, UInt8[np.ndarray, "s s 3"]]]:
+def grid(examples: Examples) -> list[dict[str, UInt8[np.ndarray, "_ _ 3"]]]:
     """A row per photo: x, x+P(x), |P(x)| amplified, fakes of both (of clips the middle frame)."""
     panels = []
     for i in range(min(GRID_PHOTOS, len(examples.clean))):
@@ -68,7 +68,7 @@ def grid(examples: Examples) -> list[dict[str, UInt8[np.ndarray, "s s 3"]]]:
 def save_strips(
     folder: pathlib.Path,
     examples: Examples,
-    clips: Mapping[str, UInt8[np.ndarray, "n s s 3"]],
+    clips: Mapping[str, UInt8[np.ndarray, "_ _ _ 3"]],
 ) -> list[pathlib.Path]:
     """Animated fakes as in the paper's Figure 4, one GIF for each generator and driving motion.
 
