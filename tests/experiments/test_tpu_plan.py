@@ -106,6 +106,7 @@ def tiny_step(batch, mesh=None):
     return nets, *full_size.training_step(nets, batch, mesh=mesh)
 
 
+@pytest.mark.slow
 def test_chips_exchange_the_gradients_of_p_and_the_metrics_once_a_step():
     mesh = sharding.make_mesh(jax.devices()[:8])
     nets, step, (state, against, batch, key) = tiny_step(8, mesh)

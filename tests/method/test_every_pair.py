@@ -115,6 +115,7 @@ def test_an_ensemble_of_all_generators_trains_in_one_program(tiny, driven, photo
     assert losses[-1] < losses[0]
 
 
+@pytest.mark.slow
 def test_each_generator_may_have_its_own_target(tiny, driven, photos):
     perturber, tx = tiny("unet"), optimizer.make_optimizer(1e-2, 8, warmup=0)
     nets = driven("ganimation"), driven("stargan")

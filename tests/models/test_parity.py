@@ -150,9 +150,9 @@ CASES = {
         },
     ),
 }
-SECOND = (  # of networks that another case compares too: in the slow run
-    *("ganimation_vipermu", "resnet50", "xception_dfbench"),
-    *("fomm_animate", "mat_efficientnet_b4"),
+SECOND = (  # parts of networks that another case compares too: in the slow run
+    *("ganimation_vipermu", "resnet50", "xception_dfbench", "stargan_discriminator"),
+    *("fomm_animate", "fomm_generator", "mat_efficientnet_b4", "mat_xception"),
 )
 EACH = [pytest.param(c, marks=pytest.mark.slow) if c in SECOND else c for c in CASES]
 NO_RECORDING = {  # models without a recording of their own, and why

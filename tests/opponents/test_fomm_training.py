@@ -125,6 +125,7 @@ def test_the_perceptual_term_knows_alike_from_unlike():
     assert float(other["perceptual"]) > 0.01
 
 
+@pytest.mark.slow
 def test_known_spots_draw_the_keypoints_to_them():
     training = make_training(spots=1.0)
     state, batch = fomm_training.create_state(training), make_batch()

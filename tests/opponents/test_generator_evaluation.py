@@ -49,7 +49,9 @@ def few_judges(monkeypatch, tmp_path):
     monkeypatch.setattr(generator_evaluation, "DETECTORS", ("zoo:resnet18",))
 
 
-@pytest.mark.parametrize("model", CONFIGS)
+@pytest.mark.parametrize(
+    "model", [pytest.param(m, marks=pytest.mark.slow if m != "ganimation" else ()) for m in CONFIGS]
+)
 def test_a_run_on_pairs_ends_with_figures_of_held_out_people(model, tmp_path, few_judges):
     config, console = tiny_config(model, tmp_path), Console(file=io.StringIO(), width=100)
     workdir = tmp_path / "run"
@@ -126,6 +128,7 @@ def test_blur_reduces_sharpness():
     assert energy[1] < 0.6 * energy[0]
 
 
+@pytest.mark.slow
 def test_a_trained_reader_is_better_than_the_mean(tmp_path):
     pools = [drawn_pairs.Pool("attributes", 2, SIZE, folder=tmp_path)]
     pools[0].fill()

@@ -118,6 +118,7 @@ def test_photos_without_action_units_are_warped_by_their_landmarks(tmp_path):
     )
 
 
+@pytest.mark.slow
 def test_a_folder_without_any_label_trains_a_ganimation(tmp_path):
     config = tiny_config("ganimation")
     config.data.kind, config.data.root = "folder", str(photo_folder(tmp_path / "photos"))

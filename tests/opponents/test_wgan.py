@@ -71,7 +71,7 @@ def test_the_penalty_moves_the_critic_where_nothing_else_does():
     assert float(jnp.abs(grads["main.0"]["kernel"]).max()) > 0
 
 
-@pytest.mark.parametrize("model", LABELS)
+@pytest.mark.parametrize("model", ["ganimation", pytest.param("stargan", marks=pytest.mark.slow)])
 def test_a_step_updates_the_critic_for_each_batch_and_the_generator_once(model):
     training = make_training(model, attention=0.1, smoothness=1e-5)
     state = wgan.create_state(training)

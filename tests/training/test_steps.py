@@ -57,6 +57,7 @@ def test_the_loss_falls_and_is_the_sum_of_its_terms(setting, photos):
     np.testing.assert_allclose(first["loss"], total, rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_four_devices_train_like_one(setting, photos):
     perturber, _, against, _ = setting
     tx = optax.sgd(1e-2)  # Adam would blow the rounding noise of tiny gradients up to full steps

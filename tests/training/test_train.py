@@ -119,6 +119,7 @@ def test_a_loss_that_is_not_finite_stops_the_run_with_its_step(tiny_zoo, photos,
     assert not (tmp_path / "perturber.safetensors").exists()
 
 
+@pytest.mark.slow
 def test_bfloat16_compute_trains_float32_parameters(tiny_zoo, photos, tmp_path):
     config = runs.tiny_config(tiny_zoo, photos, steps=2)
     config.dtype = "bfloat16"
@@ -128,6 +129,7 @@ def test_bfloat16_compute_trains_float32_parameters(tiny_zoo, photos, tmp_path):
     assert str(net.variables["params"]["leave"]["kernel"].dtype) == "float32"
 
 
+@pytest.mark.slow
 def test_a_failed_start_does_not_lock_the_workdir(tiny_zoo, photos, tmp_path):
     config = runs.tiny_config(tiny_zoo, photos, steps=1)
     config.data.root = str(tmp_path / "missing")
