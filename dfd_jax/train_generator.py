@@ -73,6 +73,11 @@ def train(
     checkpoints, depends_on = Checkpoints(workdir / "checkpoints", t.keep), {}
     if checkpoints.latest_step() is not None:
         state = checkpoints.restore(state, batches, depends_on)
+    elif not further:
+        raise ValueError(
+            f"{workdir} has no checkpoint yet, so there is nothing to export; "
+            "train without --export first, or wait for its first checkpoint"
+        )
     step = int(jax.device_get(state.step))
     if step:
         console.print(f"continuing from step {step} of {workdir}")

@@ -72,6 +72,8 @@ def test_what_a_run_has_learned_so_far_is_exported_and_gone_on_from(tmp_path, fe
     config, console = tiny_config("stargan", tmp_path), Console(file=io.StringIO(), width=100)
     workdir = tmp_path / "run"
     held = generator_data.held_out(config, workdir)
+    with pytest.raises(ValueError, match="no checkpoint yet, so there is nothing to export"):
+        train_generator.train(config, workdir, held, console, further=False)
     net = train_generator.train(config, workdir, held, console)
     again = train_generator.train(config, workdir, held, console, further=False)
     for ours, theirs in zip(jax.tree.leaves(net), jax.tree.leaves(again), strict=True):
