@@ -77,6 +77,8 @@ def test_a_checkpoint_is_exported_and_another_run_starts_from_it(tmp_path, few_j
     config, console = tiny_config("stargan", tmp_path), Console(file=io.StringIO(), width=100)
     workdir = tmp_path / "run"
     held = generator_data.held_out(config, workdir)
+    with pytest.raises(FileNotFoundError, match="found no checkpoint"):
+        train_generator.train(config, workdir, held, console, export_only=True)
     net = train_generator.train(config, workdir, held, console)
     again = train_generator.train(config, workdir, held, console, export_only=True)
     for ours, theirs in zip(jax.tree.leaves(net), jax.tree.leaves(again), strict=True):
